@@ -1,0 +1,170 @@
+"""Every command that there is: where it lives and what it is called.
+
+``COMMANDS`` maps a command's whole name to its module under ``cli/commands``, its key in that module's ``COMMANDS``, and one
+line for the help. ``SHORT`` are docker's old words at the top level, ``ALIASES`` second names inside a group. One line each, so
+that two people adding commands do not meet.
+"""
+
+from __future__ import annotations
+
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "completion bash": ("completion", "bash", "Generate the autocompletion script for bash"),
+    "completion fish": ("completion", "fish", "Generate the autocompletion script for fish"),
+    "completion zsh": ("completion", "zsh", "Generate the autocompletion script for zsh"),
+    "container attach": (
+        "exec_",
+        "attach",
+        "Attach local standard input, output, and error streams to a running container",
+    ),
+    "container create": ("run", "create", "Create a new container"),
+    "container exec": ("exec_", "exec", "Execute a command in a running container"),
+    "container inspect": ("inspect", "inspect container", "Display detailed information on one or more containers"),
+    "container kill": ("lifecycle", "kill", "Kill one or more running containers"),
+    "container logs": ("logs", "logs", "Fetch the logs of a container"),
+    "container ls": ("ps", "ps", "List containers"),
+    "container pause": ("lifecycle", "pause", "Pause all processes within one or more containers"),
+    "container port": ("lifecycle", "port", "List port mappings or a specific mapping for the container"),
+    "container prune": ("lifecycle", "container prune", "Remove all stopped containers"),
+    "container rename": ("lifecycle", "rename", "Rename a container"),
+    "container restart": ("lifecycle", "restart", "Restart one or more containers"),
+    "container rm": ("lifecycle", "rm", "Remove one or more containers"),
+    "container run": ("run", "run", "Create and run a new container from an image"),
+    "container start": ("lifecycle", "start", "Start one or more stopped containers"),
+    "container stop": ("lifecycle", "stop", "Stop one or more running containers"),
+    "container top": ("lifecycle", "top", "Display the running processes of a container"),
+    "container unpause": ("lifecycle", "unpause", "Unpause all processes within one or more containers"),
+    "container update": ("lifecycle", "update", "Update configuration of one or more containers"),
+    "container wait": ("lifecycle", "wait", "Block until one or more containers stop, then print their exit codes"),
+    "context create": ("context", "create", "Create a context"),
+    "context export": ("context", "export", "Export a context to a tar archive FILE or a tar stream on STDOUT."),
+    "context import": ("context", "import", "Import a context from a tar or zip file"),
+    "context inspect": ("context", "inspect", "Display detailed information on one or more contexts"),
+    "context ls": ("context", "ls", "List contexts"),
+    "context rm": ("context", "rm", "Remove one or more contexts"),
+    "context show": ("context", "show", "Print the name of the current context"),
+    "context update": ("context", "update", "Update a context"),
+    "context use": ("context", "use", "Set the current docker context"),
+    "image history": ("image_list", "history", "Show the history of an image"),
+    "image import": ("image_archives", "import", "Import the contents from a tarball to create a filesystem image"),
+    "image inspect": ("inspect", "inspect image", "Display detailed information on one or more images"),
+    "image load": ("image_archives", "load", "Load an image from a tar archive or STDIN"),
+    "image ls": ("image_list", "images", "List images"),
+    "image prune": ("image_remove", "image prune", "Remove unused images"),
+    "image pull": ("transfer", "pull", "Download an image from a registry"),
+    "image push": ("transfer", "push", "Upload an image to a registry"),
+    "image rm": ("image_remove", "rmi", "Remove one or more images"),
+    "image save": (
+        "image_archives",
+        "save",
+        "Save one or more images to a tar archive (streamed to STDOUT by default)",
+    ),
+    "image tag": ("images", "tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
+    "imagetools catalog": ("registries", "imagetools catalog", "List the repositories of a registry"),
+    "imagetools inspect": ("registries", "imagetools inspect", "Show details of an image in the registry"),
+    "imagetools referrers": ("registries", "imagetools referrers", "List what refers to an image in the registry"),
+    "imagetools tags": ("registries", "imagetools tags", "List the tags of a repository in the registry"),
+    "inspect": ("inspect", "inspect", "Return low-level information on objects"),
+    "login": ("registries", "login", "Authenticate to a registry"),
+    "logout": ("registries", "logout", "Log out from a registry"),
+    "manifest inspect": ("registries", "manifest inspect", "Display an image manifest, or manifest list"),
+    "network connect": ("network", "network connect", "Connect a container to a network"),
+    "network create": ("network", "network create", "Create a network"),
+    "network disconnect": ("network", "network disconnect", "Disconnect a container from a network"),
+    "network inspect": ("inspect", "inspect network", "Display detailed information on one or more networks"),
+    "network ls": ("network", "network ls", "List networks"),
+    "network prune": ("network", "network prune", "Remove all unused networks"),
+    "network rm": ("network", "network rm", "Remove one or more networks"),
+    "search": ("registries", "search", "Search Docker Hub for images"),
+    "system df": ("system_df", "system df", "Show disk usage"),
+    "system dial-stdio": ("system", "system dial-stdio", "Proxy the stdio stream to the daemon connection"),
+    "system events": ("system", "events", "Get real time events from the server"),
+    "system info": ("info", "info", "Display system-wide information"),
+    "system verify": ("system_verify", "system verify", "Check the image store, and put it right"),
+    "version": ("system", "version", "Show the Berth version information"),
+}
+
+SHORT: dict[str, str] = {
+    "attach": "container attach",
+    "create": "container create",
+    "events": "system events",
+    "exec": "container exec",
+    "history": "image history",
+    "images": "image ls",
+    "import": "image import",
+    "info": "system info",
+    "kill": "container kill",
+    "load": "image load",
+    "logs": "container logs",
+    "pause": "container pause",
+    "port": "container port",
+    "ps": "container ls",
+    "pull": "image pull",
+    "push": "image push",
+    "rename": "container rename",
+    "restart": "container restart",
+    "rm": "container rm",
+    "rmi": "image rm",
+    "run": "container run",
+    "save": "image save",
+    "start": "container start",
+    "stop": "container stop",
+    "tag": "image tag",
+    "top": "container top",
+    "unpause": "container unpause",
+    "update": "container update",
+    "wait": "container wait",
+}
+
+ALIASES: dict[str, str] = {
+    "container list": "container ls",
+    "container ps": "container ls",
+    "container remove": "container rm",
+    "context list": "context ls",
+    "context remove": "context rm",
+    "image list": "image ls",
+    "image remove": "image rm",
+    "network list": "network ls",
+    "network remove": "network rm",
+}
+
+GROUPS: dict[str, str] = {
+    "completion": "Generate the autocompletion script for the specified shell",
+    "container": "Manage containers",
+    "context": "Manage contexts",
+    "image": "Manage images",
+    "imagetools": "Look at images in registries",
+    "manifest": "Manage Docker image manifests and manifest lists",
+    "network": "Manage networks",
+    "system": "Manage Berth",
+}
+
+COMMON = ("run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "search", "version", "info")
+"""What most people want, first in the help, in docker's order; those that exist are shown."""
+LOCAL = frozenset({"login", "logout"})
+LOCAL_GROUPS = ("completion ", "context ")
+"""Commands that need no engine, or not at once: none is asked before they are loaded."""
+HIDDEN = frozenset({"system dial-stdio"})
+
+
+def find(name: str) -> str | None:
+    """The whole name of a command by any of its names ("ps", "container list"); None when there is none."""
+    if name in COMMANDS:
+        return name
+    return SHORT.get(name) or ALIASES.get(name)
+
+
+def names_of(command: str) -> list[str]:
+    """Every name of a command, its whole one first, as the help lists them."""
+    other = [alias for alias, target in ALIASES.items() if target == command]
+    short = [word for word, target in SHORT.items() if target == command]
+    return [command, *other, *short]
+
+
+def verbs(group: str) -> dict[str, str]:
+    """A group's commands → their line, hidden ones left out."""
+    head = group + " "
+    return {
+        name.removeprefix(head): entry[2]
+        for name, entry in sorted(COMMANDS.items())
+        if name.startswith(head) and name not in HIDDEN
+    }

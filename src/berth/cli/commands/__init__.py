@@ -1,0 +1,1 @@
+"""A module per group of verbs; each has ``COMMANDS``: name → ``Command``."""

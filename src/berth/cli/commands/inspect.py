@@ -1,0 +1,107 @@
+"""``inspect``, and its forms for one kind of object."""
+
+from __future__ import annotations
+
+import sys
+
+from berth.base.errors import BerthError, InvalidArgument, NotFound
+from berth.cli.command import Command, sentence
+from berth.cli.flags import Flag
+from berth.client.engine import query, quote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from berth.cli.flags import Flags
+    from berth.client.engine import Engine
+
+_PATHS = {
+    "container": "/containers/{}/json",
+    "image": "/images/{}/json",
+    "network": "/networks/{}",
+    "volume": "/volumes/{}",
+}
+_TYPES = ("config", "container", "image", "network", "node", "plugin", "secret", "service", "task", "volume")
+"""What docker knows; those of a swarm and plugins are answered by the engine's own sentence."""
+_OTHER_PATHS = {"config": "/configs/{}", "node": "/nodes/{}", "plugin": "/plugins/{}/json", "secret": "/secrets/{}",
+                "service": "/services/{}", "task": "/tasks/{}"}  # fmt: skip
+
+
+def _inspect(engine: Engine, flags: Flags, kinds: Sequence[str]) -> int:
+    format_ = flags.text("format")
+    template = None
+    if format_:
+        from berth.cli import formats
+
+        template = formats.parse(format_, strict=True)
+    size = flags.on("size") if kinds[0] == "container" else False
+    found, failures = [], []
+    for ref in flags.args:
+        try:
+            found.append(_find(engine, ref, kinds, size=size))
+        except BerthError as err:
+            failures.append(sentence(err))
+    if template is None:
+        _print_whole(found)
+    elif not found:
+        print()
+    else:
+        from berth.cli.gofields import typed
+
+        formats.print_each(template, [typed(entry) for entry in found])
+    sys.stdout.flush()
+    for line in failures:
+        print(line, file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _print_whole(found: list[Any]) -> None:
+    import json
+
+    print(json.dumps(found, indent=4, ensure_ascii=False) if found else "[]")
+
+
+def _find(engine: Engine, ref: str, kinds: Sequence[str], *, size: bool) -> Any:
+    for kind in kinds:
+        path = {**_PATHS, **_OTHER_PATHS}[kind].format(quote(ref, "/:@"))
+        try:
+            return engine.get(path + (query(size=True) if size and kind == "container" else ""))
+        except NotFound:
+            if len(kinds) == 1:
+                raise
+        except InvalidArgument:
+            if kind == kinds[-1]:
+                raise
+    raise NotFound(f"Error: No such object: {ref}")
+
+
+def _of(kinds: Sequence[str], usage: str, help_: str) -> Command:
+    def run(engine: Engine, flags: Flags) -> int:
+        chosen = kinds
+        if len(kinds) > 1 and flags.given("type"):
+            chosen = (flags.text("type"),)
+            if chosen[0] not in _TYPES:
+                known = ", ".join(f'"{name}"' for name in _TYPES)
+                raise InvalidArgument(f'unknown type: "{chosen[0]}": must be one of {known}')
+        return _inspect(engine, flags, chosen)
+
+    options = [Flag("format", "string", "Format output: json, or a Go template", "f")]
+    if "container" in kinds:
+        options.append(Flag("size", "bool", "Display total file sizes if the type is container", "s"))
+    if len(kinds) > 1:
+        options.append(Flag("type", "string", "Only inspect objects of the given type", choices=tuple(_PATHS)))
+    if kinds == ("network",):
+        options.append(Flag("verbose", "bool", "Verbose output for diagnostics", "v"))
+    if kinds == ("image",):
+        options.append(Flag("platform", "string", "Inspect a specific platform of a multi-platform image"))
+    return Command(f"[OPTIONS] {usage} [{usage}...]", help_, options, (1, -1), run)
+
+
+COMMANDS = {
+    "inspect": _of(("container", "image", "network", "volume"), "NAME|ID", "Return low-level information on objects"),
+    "inspect container": _of(("container",), "CONTAINER", "Display detailed information on one or more containers"),
+    "inspect image": _of(("image",), "IMAGE", "Display detailed information on one or more images"),
+    "inspect network": _of(("network",), "NETWORK", "Display detailed information on one or more networks"),
+}

@@ -1,0 +1,105 @@
+"""``--network`` as run and create read it: several of them, each a name or ``name=x,alias=y,ip=...``; and the flags beside it.
+
+The flags (``--ip``, ``--network-alias``, ...) speak of the first network, as docker's do.
+"""
+
+from __future__ import annotations
+
+from berth.base.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from berth.cli.flags import Flags
+
+
+def parse_network(text: str) -> tuple[str, dict[str, Any]]:
+    """``frontend`` or ``name=frontend,alias=web,ip=172.20.0.5,...`` → name and EndpointSettings. Raises: InvalidArgument."""
+    if "=" not in text:
+        return text, {}
+    name = ""
+    settings: dict[str, Any] = {}
+    ipam: dict[str, Any] = {}
+    for field in text.split(","):
+        key, eq, value = field.partition("=")
+        key, value = key.strip().lower(), value.strip()
+        if not eq or not value:
+            raise InvalidArgument(f'invalid argument "{text}" for "--network" flag: invalid field {field}')
+        if key == "name":
+            name = value
+        elif key == "alias":
+            settings.setdefault("Aliases", []).append(value)
+        elif key in ("ip", "ip6"):
+            ipam["IPv4Address" if key == "ip" else "IPv6Address"] = value
+        elif key == "mac-address":
+            settings["MacAddress"] = value
+        elif key == "link-local-ip":
+            ipam.setdefault("LinkLocalIPs", []).append(value)
+        elif key == "driver-opt":
+            option, sep, setting = value.partition("=")
+            if not sep:
+                raise InvalidArgument(
+                    f'invalid argument "{text}" for "--network" flag: invalid key value pair format in driver options'
+                )
+            settings.setdefault("DriverOpts", {})[option] = setting
+        elif key == "gw-priority":
+            settings["GwPriority"] = _whole(text, value)
+        else:
+            raise InvalidArgument(f'invalid argument "{text}" for "--network" flag: invalid field key {key}')
+    if not name:
+        raise InvalidArgument(f'invalid argument "{text}" for "--network" flag: network name/id is not specified')
+    if ipam:
+        settings["IPAMConfig"] = ipam
+    return name, settings
+
+
+def _whole(text: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise InvalidArgument(
+            f'invalid argument "{text}" for "--network" flag: invalid gw-priority ({value})'
+        ) from None
+
+
+def networks(flags: Flags) -> list[tuple[str, dict[str, Any]]]:
+    """The networks that were asked for, in order; the default one when there is none. Raises: InvalidArgument."""
+    found = [parse_network(text) for text in flags.list_("network") or flags.list_("net")] or [("default", {})]
+    if len({name for name, _ in found}) < len(found):
+        twice = next(name for at, (name, _) in enumerate(found) if name in [n for n, _ in found[:at]])
+        raise InvalidArgument(f'network "{twice}" is specified multiple times')
+    return found
+
+
+def network_mode(flags: Flags) -> str:
+    """``HostConfig.NetworkMode``: the first network."""
+    return networks(flags)[0][0]
+
+
+def endpoints(flags: Flags) -> dict[str, Any]:
+    """``NetworkingConfig.EndpointsConfig``. Raises: InvalidArgument."""
+    found = networks(flags)
+    first, settings = found[0]
+    ipam = dict(settings.get("IPAMConfig") or {})
+    for flag, key in (("ip", "IPv4Address"), ("ip6", "IPv6Address")):
+        if flags.text(flag):
+            ipam[key] = flags.text(flag)
+    if flags.list_("link-local-ip"):
+        ipam["LinkLocalIPs"] = flags.list_("link-local-ip")
+    if ipam:
+        settings["IPAMConfig"] = ipam
+    aliases = flags.list_("network-alias") or flags.list_("net-alias")
+    if aliases:
+        settings["Aliases"] = [*(settings.get("Aliases") or []), *aliases]
+    if flags.text("mac-address"):
+        settings["MacAddress"] = flags.text("mac-address")
+    if (
+        flags.list_("link")
+        and first not in ("default", "bridge", "host", "none")
+        and not first.startswith("container:")
+    ):
+        settings["Links"] = flags.list_("link")
+    if len(found) == 1 and not settings:
+        return {}
+    return dict(found)

@@ -1,0 +1,149 @@
+"""The database: one writer thread, short transactions, readers in the same order.
+
+WAL with synchronous=NORMAL: a commit survives the daemon's death at once and the machine's death from the next
+checkpoint on. ``durable=True`` syncs before it returns, for acknowledgements that promise durability. Checkpoints (which
+sync) run on the same thread after a burst, never inside a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from berth.base.errors import DataLoss, Internal, ResourceExhausted
+from berth.db.schema import MIGRATIONS
+
+log = logging.getLogger("berth.db")
+
+T = TypeVar("T")
+_CHECKPOINT_AFTER = 500  # commits
+_RESERVED_BYTES = 4 << 20
+
+
+class Database:
+    """``await db.write(fn)`` runs ``fn(connection)`` in a transaction on the writer thread; ``read`` without one.
+
+    Raises: ResourceExhausted (disk full; nothing was changed), DataLoss (the file is not a database of ours).
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="db")
+        self._conn: sqlite3.Connection | None = None
+        self._commits = 0
+
+    def open(self) -> None:
+        """Open or create the file and bring its schema up to date (blocking; at start)."""
+        self._thread.submit(self._open).result()
+
+    def close(self) -> None:
+        """Checkpoint and close (blocking; at the end)."""
+        self._thread.submit(self._close).result()
+        self._thread.shutdown()
+
+    async def write(self, fn: Callable[[sqlite3.Connection], T], *, durable: bool = False) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._write, fn, durable)
+
+    async def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, fn)
+
+    def write_sync(self, fn: Callable[[sqlite3.Connection], T], *, durable: bool = False) -> T:
+        """As ``write``, for plain code on worker threads and at start."""
+        return self._thread.submit(self._write, fn, durable).result()
+
+    def read_sync(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        return self._thread.submit(self._read, fn).result()
+
+    def _open(self) -> None:
+        fresh = not os.path.exists(self._path)
+        if fresh:
+            os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        try:
+            conn = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            conn.execute("PRAGMA journal_mode=WAL")
+            conn.execute("PRAGMA synchronous=NORMAL")
+            conn.execute("PRAGMA wal_autocheckpoint=0")
+            conn.execute("PRAGMA cache_size=-1024")
+            version = int(conn.execute("PRAGMA user_version").fetchone()[0])
+        except sqlite3.DatabaseError as err:
+            raise DataLoss(f"{self._path} is not a database of Berth's: {err}", path=self._path) from err
+        if version > len(MIGRATIONS):
+            raise DataLoss(
+                f"{self._path} was written by a newer Berth (schema {version}, this one knows {len(MIGRATIONS)})",
+                path=self._path,
+            )
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            conn.executescript(f"BEGIN; {script}; PRAGMA user_version={number}; COMMIT;")
+        self._conn = conn
+        self._reserve()
+
+    def _reserve(self) -> None:
+        """Give the log its room on the disk beforehand, so that on a full disk containers can still end and be removed.
+
+        The zeros behind the log's end are no frames to SQLite, which writes over them and starts again from the front
+        after a checkpoint.
+        """
+        try:
+            fd = os.open(f"{self._path}-wal", os.O_WRONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # nothing was written yet: the first commit makes it
+            self._connection().execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+            fd = os.open(f"{self._path}-wal", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.posix_fallocate(fd, 0, _RESERVED_BYTES)
+        except OSError as err:
+            log.warning("no room for the database's log on %s: %s", self._path, err.strerror)
+        finally:
+            os.close(fd)
+
+    def _close(self) -> None:
+        if self._conn is not None:
+            self._conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._conn.close()
+            self._conn = None
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._conn is None:
+            raise Internal("the database is not open")
+        return self._conn
+
+    def _read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        return fn(self._connection())
+
+    def _write(self, fn: Callable[[sqlite3.Connection], T], durable: bool) -> T:
+        try:
+            return self._commit(fn, durable)
+        except ResourceExhausted:
+            # the log is at its end: start it again from the front, where its room is
+            self._connection().execute("PRAGMA wal_checkpoint(RESTART)")
+            return self._commit(fn, durable)
+
+    def _commit(self, fn: Callable[[sqlite3.Connection], T], durable: bool) -> T:
+        conn = self._connection()
+        if durable:
+            conn.execute("PRAGMA synchronous=FULL")
+        try:
+            conn.execute("BEGIN IMMEDIATE")
+            try:
+                result = fn(conn)
+                conn.execute("COMMIT")
+            except BaseException:
+                if conn.in_transaction:
+                    conn.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as err:
+            if "full" in str(err):
+                raise ResourceExhausted(f"no space left on device: {self._path}", path=self._path) from err
+            raise
+        finally:
+            if durable:
+                conn.execute("PRAGMA synchronous=NORMAL")
+        self._commits += 1
+        if self._commits >= _CHECKPOINT_AFTER:
+            self._commits = 0
+            self._thread.submit(conn.execute, "PRAGMA wal_checkpoint(PASSIVE)")
+        return result

@@ -1,0 +1,80 @@
+"""Copy-up: a new, empty volume over a directory of the image starts with what the image has there.
+
+The image is mounted read-only and detached (it appears in no mount namespace), and its paths are resolved inside it
+(openat2, RESOLVE_IN_ROOT): a symbolic link in the image never leads to the host. CVE-2022-23648 is this class.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import stat
+
+from berth.base.errors import from_oserror
+from berth.engine.containers.deps import Deps
+from berth.engine.containers.record import MountPoint
+from berth.engine.images.record import ImageRecord
+from berth.kernel import mount as mounts
+from berth.kernel.files import openat2_in_root
+
+
+async def copy_up(deps: Deps, image: ImageRecord, point: MountPoint) -> None:
+    """Fill ``point.source`` from ``point.destination`` in the image; nothing when the volume holds something.
+
+    Raises: ResourceExhausted (disk full).
+    """
+    if os.listdir(point.source):
+        return
+    lower = deps.images.lower_dirs(image)
+    try:
+        await asyncio.to_thread(_copy, lower, point.destination, point.source)
+    except OSError as err:
+        raise from_oserror(err, f"copy the image's {point.destination} into the volume {point.name}") from err
+
+
+def _copy(lower: list[str], inside: str, target: str) -> None:
+    root_fd = mounts.overlay_readonly(lower)
+    try:
+        try:
+            source_fd = openat2_in_root(root_fd, inside, os.O_RDONLY | os.O_DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        try:
+            _copy_tree(source_fd, target)
+        finally:
+            os.close(source_fd)
+    finally:
+        os.close(root_fd)
+
+
+def _copy_tree(source_fd: int, target: str) -> None:
+    """Everything below ``source_fd`` with owners, modes, times, links and attributes."""
+    _copy_owner(os.fstat(source_fd), target)
+    for name in os.listdir(source_fd):
+        info = os.stat(name, dir_fd=source_fd, follow_symlinks=False)
+        to = os.path.join(target, name)
+        if stat.S_ISDIR(info.st_mode):
+            os.mkdir(to)
+            child_fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source_fd)
+            try:
+                _copy_tree(child_fd, to)
+            finally:
+                os.close(child_fd)
+        elif stat.S_ISLNK(info.st_mode):
+            os.symlink(os.readlink(name, dir_fd=source_fd), to)
+            os.chown(to, info.st_uid, info.st_gid, follow_symlinks=False)
+            continue
+        elif stat.S_ISREG(info.st_mode):
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source_fd)
+            with os.fdopen(fd, "rb") as reader, open(to, "xb") as writer:
+                shutil.copyfileobj(reader, writer, 1 << 20)
+        else:
+            os.mknod(to, info.st_mode, info.st_rdev)
+        _copy_owner(info, to)
+
+
+def _copy_owner(info: os.stat_result, path: str) -> None:
+    os.chown(path, info.st_uid, info.st_gid)
+    os.chmod(path, stat.S_IMODE(info.st_mode))
+    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))

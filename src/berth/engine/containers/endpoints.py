@@ -1,0 +1,85 @@
+"""Which networks a container joins: settled at create, changed by connect and disconnect, allocated at each start.
+
+``row.endpoints`` is the wish: name of network → EndpointSettings asked for, the network mode's own first. ``container.endpoints``
+is what there is while it runs. A container of ``--network container:<id>`` wishes for none: it lives in the other's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from berth.base.errors import InvalidArgument, NotFound
+from berth.engine.containers.record import Container
+from berth.engine.containers.runtime_spec import hostname_of
+from berth.networks import endpoints as ep
+from berth.networks.records import Endpoint
+
+if TYPE_CHECKING:
+    from berth.engine.containers.deps import Deps
+
+Wishes = dict[str, dict[str, Any]]
+
+
+def settle_networks(deps: Deps, host_config: Mapping[str, Any], asked: Mapping[str, Any]) -> Wishes:
+    """The create body's networks by name, whichever name or id was used; a network that isn't there is the start's to tell.
+
+    Raises: InvalidArgument (settings that a network can't give, networks beside ``host``, ``none`` or ``container:``).
+    """
+    mode = str(host_config.get("NetworkMode") or "bridge")
+    wishes: Wishes = {}
+    if not mode.startswith("container:"):
+        wishes[_name(deps, mode)] = {}
+    for ref, settings in asked.items():
+        if ref == mode and mode.startswith("container:"):
+            continue  # whatever it asks for there, it gets what the other has
+        name = _name(deps, ref)
+        wishes[name] = {**wishes.get(name, {}), **dict(settings or {})}
+    if len(wishes) > 1 and (mode in ("host", "none") or mode.startswith("container:")):
+        raise InvalidArgument(f"conflicting options: cannot attach both {mode} network mode and user-defined networks")
+    if mode.startswith("container:") and wishes:
+        raise InvalidArgument("conflicting options: container type network can't be used with links or other networks")
+    for name, settings in wishes.items():
+        network = deps.networks.find(name)
+        if network is not None:
+            ep.check_settings(network, settings)
+    return wishes
+
+
+def _name(deps: Deps, ref: str) -> str:
+    network = deps.networks.find(ref)
+    return network.name if network is not None else ref
+
+
+def member_of(container: Container) -> ep.Member:
+    """The container as networks know it."""
+    config = container.row.config
+    return ep.Member(container.id, container.name, hostname_of(container.row), str(config.get("MacAddress") or ""))
+
+
+def allocate(deps: Deps, container: Container, made: list[Endpoint]) -> None:
+    """An endpoint a network into ``made``, which the caller releases whatever happens. Memory only.
+
+    Raises: NotFound (a network is gone), Conflict, ResourceExhausted, InvalidArgument.
+    """
+    member = member_of(container)
+    for name, asked in container.row.endpoints.items():
+        try:
+            network = deps.networks.resolve(name)
+        except NotFound as err:
+            raise NotFound(f"failed to set up container networking: {err.message}") from None
+        made.append(deps.networks.allocate(member, network, asked, made))
+    ep.choose_routes(made)
+
+
+def resolvers_of(container: Container) -> tuple[str, ...]:
+    """``--dns``."""
+    return tuple(str(server) for server in container.row.host_config.get("Dns") or ())
+
+
+def publish_network(deps: Deps, action: str, endpoint: Endpoint) -> None:
+    """The event ``connect`` or ``disconnect`` of a network."""
+    deps.events.publish(
+        "network", action, endpoint.network_id,
+        {"container": endpoint.container_id, "name": endpoint.network_name, "type": endpoint.driver},
+    )  # fmt: skip

@@ -1,0 +1,39 @@
+"""``changes`` and ``export``: a container's file system, looked at from outside, running or not.
+
+Volumes and what else is mounted are not part of it, as in Docker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from berth.base.errors import Conflict
+from berth.engine.containers.deps import Deps, publish
+from berth.engine.containers.record import Container
+from berth.engine.outflow import outflow
+from berth.snapshots.archive import write_rootfs
+from berth.snapshots.changes import find_changes
+from berth.spec.api.containers import FilesystemChange
+
+
+async def changes(deps: Deps, ref: str) -> list[FilesystemChange]:
+    """Raises: NotFound."""
+    upper, lowers = _layers(deps, deps.containers.get(ref))
+    found = await asyncio.to_thread(find_changes, upper, lowers)
+    return [{"Path": change.path, "Kind": change.kind} for change in found]
+
+
+async def export(deps: Deps, ref: str) -> AsyncIterator[bytes]:
+    """A tar of the whole root filesystem. Raises: NotFound, Conflict (being removed) before the first bytes."""
+    container = deps.containers.get(ref)
+    if container.row.phase in ("removing", "dead"):
+        raise Conflict(f"You cannot export container {container.id} which is being removed")
+    upper, lowers = _layers(deps, container)
+    publish(deps, container, "export")
+    return outflow(None, lambda write: write_rootfs([upper, *lowers], write))
+
+
+def _layers(deps: Deps, container: Container) -> tuple[str, list[str]]:
+    rootfs = deps.images.rootfs(container.id)
+    return rootfs["upper"], list(rootfs["lower"])

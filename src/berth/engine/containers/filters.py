@@ -1,0 +1,141 @@
+"""Docker's filters for lists of containers and for prune."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from berth.base.errors import InvalidArgument, NotFound
+from berth.engine.containers.index import ContainerIndex
+from berth.engine.containers.record import Container
+from berth.engine.containers.state import PHASES
+
+KNOWN = frozenset(
+    "ancestor before exited expose health id is-task isolation label name network publish since status until volume "
+    "label!".split()
+)
+
+
+def check(filters: Mapping[str, list[str]]) -> None:
+    """Raises: InvalidArgument for a filter or value that Docker does not know."""
+    for name, values in filters.items():
+        if name not in KNOWN:
+            raise InvalidArgument(f"invalid filter '{name}'")
+        if name == "status":
+            for value in values:
+                if value not in PHASES:
+                    raise InvalidArgument(f"invalid filter 'status={value}'")
+        if name == "exited" and not all(re.fullmatch(r"-?\d+", v) for v in values):
+            raise InvalidArgument(f"invalid filter 'exited={values[0]}'")
+
+
+def narrows_to_stopped(filters: Mapping[str, list[str]]) -> bool:
+    """True when the filters ask for phases, so that "running only" does not apply."""
+    return bool(filters.get("status") or filters.get("exited"))
+
+
+def fits(
+    container: Container,
+    filters: Mapping[str, list[str]],
+    index: ContainerIndex,
+    ancestors: Callable[[str], Iterable[str]],
+) -> bool:
+    """Whether a container passes every filter (values of one filter are alternatives, but labels must all hold)."""
+    row = container.row
+    for name, values in filters.items():
+        if not values:
+            continue
+        if name == "id":
+            ok = any(row.id.startswith(v) for v in values)
+        elif name == "name":
+            ok = any(_matches(v, row.name) for v in values)
+        elif name == "label":
+            ok = all(has_label(row.config.get("Labels") or {}, v) for v in values)
+        elif name == "label!":
+            ok = not any(has_label(row.config.get("Labels") or {}, v) for v in values)
+        elif name == "status":
+            ok = row.phase in values
+        elif name == "exited":
+            ok = row.phase == "exited" and str(row.exit_code) in values
+        elif name == "ancestor":
+            ok = any(row.image_ref == v or row.image_id in ancestors(v) for v in values)
+        elif name == "network":
+            ok = container.network_mode in values or any(
+                v in container.row.endpoints or any(e.network_id.startswith(v) for e in container.endpoints)
+                for v in values
+            )
+        elif name == "volume":
+            ok = any(v in (m.name, m.destination, m.source) for m in row.mounts for v in values)
+        elif name == "before":
+            ok = all(row.created_ns < _other(index, v).row.created_ns for v in values)
+        elif name == "since":
+            ok = all(row.created_ns > _other(index, v).row.created_ns for v in values)
+        elif name in ("publish", "expose"):
+            ports = row.host_config.get("PortBindings") or {}
+            exposed = {**ports, **(row.config.get("ExposedPorts") or {})} if name == "expose" else ports
+            ok = any(_port_fits(v, exposed) for v in values)
+        elif name == "health":
+            ok = health_of(row.health) in values
+        else:
+            ok = True
+        if not ok:
+            return False
+    return True
+
+
+def health_of(health: Mapping[str, object] | None) -> str:
+    return str(health["Status"]) if health else "none"
+
+
+def prune_fits(container: Container, filters: Mapping[str, list[str]]) -> bool:
+    """``until`` (a duration or time) and ``label``, for prune. Raises: InvalidArgument."""
+    labels = container.row.config.get("Labels") or {}
+    if not all(has_label(labels, v) for v in filters.get("label") or []):
+        return False
+    if any(has_label(labels, v) for v in filters.get("label!") or []):
+        return False
+    return all(container.row.created_ns < until_ns(v) for v in filters.get("until") or [])
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def until_ns(text: str) -> int:
+    """``10m``, ``1h30m`` (ago), or seconds since the epoch. Raises: InvalidArgument."""
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return int(float(text) * 1e9)
+    parts = _DURATION.findall(text)
+    if parts and "".join(n + u for n, u in parts) == text:
+        return time.time_ns() - int(sum(float(n) * _SECONDS[u] for n, u in parts) * 1e9)
+    raise InvalidArgument(f"invalid filter 'until={text}': give a duration such as 10m, or a Unix time")
+
+
+def has_label(labels: Mapping[str, str], wanted: str) -> bool:
+    key, eq, value = wanted.partition("=")
+    return key in labels and (not eq or labels[key] == value)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    try:
+        return re.search(pattern.removeprefix("/"), name) is not None or re.search(pattern, "/" + name) is not None
+    except re.error:
+        raise InvalidArgument(f"invalid filter 'name={pattern}': not a regular expression") from None
+
+
+def _other(index: ContainerIndex, ref: str) -> Container:
+    try:
+        return index.get(ref)
+    except NotFound:
+        raise InvalidArgument(f"No such container: {ref}") from None
+
+
+def _port_fits(wanted: str, ports: Mapping[str, object]) -> bool:
+    number, _, proto = wanted.partition("/")
+    low, _, high = number.partition("-")
+    try:
+        span = range(int(low), int(high or low) + 1)
+    except ValueError:
+        raise InvalidArgument(f"invalid filter 'publish={wanted}'") from None
+    return any(f"{n}/{proto or 'tcp'}" in ports for n in span)

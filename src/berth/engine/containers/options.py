@@ -1,0 +1,169 @@
+"""HostConfig and Config: what is refused at create, and what is filled in when it was left open."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from berth.base.errors import InvalidArgument, Unsupported
+from berth.engine import userns
+from berth.engine.containers.checks.health import check_health
+from berth.engine.containers.checks.limits import check_limits
+from berth.engine.containers.checks.logging import check_log_config
+from berth.engine.containers.checks.modes import check_modes
+from berth.engine.containers.deps import Deps
+from berth.engine.containers.runtime_spec import parse_security_opts
+from berth.engine.containers.texts import check_texts
+from berth.engine.policy import restart_name
+from berth.networks.files import split_extra_host
+from berth.spec.capabilities import effective, normalise
+from berth.spec.signals import parse_signal
+
+DEFAULT_MAX_SIZE = 10_000_000
+DEFAULT_MAX_FILE = 3
+_PORT = re.compile(r"(\d{1,5})(-(\d{1,5}))?(/[a-z]+)?")
+_RUNTIMES = ("berth", "runc", "io.containerd.runc.v2")
+
+
+def check_host_config(deps: Deps, config: dict[str, Any], hc: dict[str, Any]) -> list[str]:
+    """Docker's checks in Docker's order and words; returns warnings. Raises: InvalidArgument, NotFound."""
+    check_texts(config, hc)
+    check_modes(config, hc, deps.containers.get)
+    userns.check(deps.host.id_map, hc)
+    _check_config(config)
+    if hc.get("AutoRemove") and restart_name(hc.get("RestartPolicy")) != "no":
+        raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
+    for entry in hc.get("ExtraHosts") or []:
+        split_extra_host(str(entry))
+    _check_ports(hc.get("PortBindings") or {})
+    check_restart(hc)
+    effective(hc.get("CapAdd") or [], hc.get("CapDrop") or [], privileged=False)
+    if any(not key for key in hc.get("Annotations") or {}):
+        raise InvalidArgument("invalid Annotations: the empty string is not permitted as an annotation key")
+    warnings = check_limits(deps.host, hc)
+    if int(hc.get("ShmSize") or 0) < 0:
+        raise InvalidArgument("SHM size can not be less than 0")
+    score = int(hc.get("OomScoreAdj") or 0)
+    if not -1000 <= score <= 1000:
+        raise InvalidArgument(f"Invalid value {score}, range for oom score adj is [-1000, 1000]")
+    if hc.get("NetworkMode") == "host" and hc.get("PortBindings"):
+        warnings.append("Published ports are discarded when using host network mode")
+    if (hc.get("Runtime") or "berth") not in _RUNTIMES:
+        raise InvalidArgument(f"unknown or invalid runtime name: {hc['Runtime']}")
+    security = parse_security_opts(hc.get("SecurityOpt") or [], bool(hc.get("Privileged")))
+    if deps.host.apparmor and security.apparmor not in ("", "unconfined", "docker-default"):
+        raise Unsupported(
+            f"the AppArmor profile {security.apparmor} cannot be applied: Berth has no AppArmor support yet"
+        )
+    check_log_config(hc.get("LogConfig") or {})
+    _check_storage(hc.get("StorageOpt") or {})
+    return warnings
+
+
+def _check_config(config: dict[str, Any]) -> None:
+    if config.get("StopSignal"):
+        parse_signal(str(config["StopSignal"]))
+    for entry in config.get("Env") or []:
+        if not entry or entry.startswith("=") or "\0" in entry:
+            raise InvalidArgument(f"invalid environment variable: {entry}")
+    check_health(config.get("Healthcheck") or {})
+    cwd = str(config.get("WorkingDir") or "")
+    if cwd and not cwd.startswith("/"):
+        raise InvalidArgument(f"the working directory '{cwd}' is invalid, it needs to be an absolute path")
+
+
+def _check_ports(bindings: dict[str, Any]) -> None:
+    for port, hosts in bindings.items():
+        _check_port(port)
+        for host in hosts or []:
+            if host.get("HostPort"):
+                _check_port(str(host["HostPort"]))
+
+
+def _check_port(text: str) -> None:
+    match = _PORT.fullmatch(text)
+    if match is None or int(match[1]) > 65535 or int(match[3] or 0) > 65535:
+        raise InvalidArgument(f'invalid port specification: "{text.partition("/")[0]}"')
+
+
+def check_restart(hc: dict[str, Any]) -> None:
+    """Raises: InvalidArgument."""
+    policy = hc.get("RestartPolicy") or {}
+    name = restart_name(policy)
+    retries = int(policy.get("MaximumRetryCount") or 0)
+    if name not in ("no", "always", "unless-stopped", "on-failure"):
+        raise InvalidArgument(
+            f"invalid restart policy: unknown policy '{name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+        )
+    if retries and name != "on-failure":
+        raise InvalidArgument("invalid restart policy: maximum retry count can only be used with 'on-failure'")
+    if retries < 0:
+        raise InvalidArgument("invalid restart policy: maximum retry count cannot be negative")
+
+
+def _check_storage(options: dict[str, Any]) -> None:
+    for key in options:
+        if key.lower() != "size":
+            raise InvalidArgument(f"Unknown option {key}")
+        raise InvalidArgument("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
+
+
+def fill_defaults(deps: Deps, config: dict[str, Any], hc: dict[str, Any]) -> None:
+    """What Docker writes into the stored config when it was left open (in place)."""
+    hc["NetworkMode"] = str(hc.get("NetworkMode") or "bridge")
+    if hc["NetworkMode"] == "default":
+        hc["NetworkMode"] = "bridge"
+    log_config = dict(hc.get("LogConfig") or {})
+    if not log_config.get("Type"):
+        log_config["Type"] = deps.settings.log_driver
+        log_config["Config"] = {**deps.settings.log_opts, **(log_config.get("Config") or {})}
+        check_log_config(log_config)
+    hc["LogConfig"] = {"Type": log_config["Type"], "Config": log_config.get("Config") or {}}
+    hc["ShmSize"] = hc.get("ShmSize") or deps.settings.shm_size_bytes
+    if not (hc.get("RestartPolicy") or {}).get("Name"):
+        hc["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
+    hc["IpcMode"] = hc.get("IpcMode") or deps.settings.ipc_mode
+    hc["CgroupnsMode"] = hc.get("CgroupnsMode") or deps.settings.cgroupns_mode
+    if hc.get("Memory") and not hc.get("MemorySwap"):
+        hc["MemorySwap"] = 2 * int(hc["Memory"])
+    if hc.get("OomKillDisable") is None and "oom_kill_disable" not in deps.host.lacks:
+        hc["OomKillDisable"] = False
+    hc["Runtime"] = hc.get("Runtime") or "berth"
+    for key in ("CapAdd", "CapDrop"):
+        if hc.get(key):
+            hc[key] = normalise(hc[key], key)
+    _fill_security(hc)
+    _fill_shapes(hc)
+    if hc["NetworkMode"] == "host":
+        config["Hostname"] = config.get("Hostname") or os.uname().nodename
+    if not config.get("StopSignal"):
+        config.pop("StopSignal", None)
+
+
+def _fill_security(hc: dict[str, Any]) -> None:
+    options = list(hc.get("SecurityOpt") or [])
+    if "systempaths=unconfined" in options:
+        options.remove("systempaths=unconfined")
+        hc["SecurityOpt"], hc["MaskedPaths"], hc["ReadonlyPaths"] = options, [], []
+    labelled = any(o.partition("=")[0] == "label" for o in options)
+    if not labelled and (hc.get("Privileged") or hc["IpcMode"] == "host" or hc.get("PidMode") == "host"):
+        hc["SecurityOpt"] = [*options, "label=disable"]
+
+
+_SHAPES: dict[str, dict[str, Any]] = {
+    "DeviceRequests": {"Driver": "", "Count": 0, "DeviceIDs": None, "Capabilities": None, "Options": None},
+    "Devices": {"PathOnHost": "", "PathInContainer": "", "CgroupPermissions": ""},
+}
+
+
+def _fill_shapes(hc: dict[str, Any]) -> None:
+    """Every key of the small objects, as Go prints them."""
+    hc.pop("KernelMemory", None)  # ignored since API 1.42
+    for key, zero in _SHAPES.items():
+        if hc.get(key):
+            hc[key] = [{**zero, **entry} for entry in hc[key]]
+    for port, hosts in (hc.get("PortBindings") or {}).items():
+        hc["PortBindings"][port] = [{"HostIp": "", "HostPort": "", **host} for host in hosts or []]
+    if hc.get("ConsoleSize"):
+        hc["ConsoleSize"] = [*hc["ConsoleSize"], 0, 0][:2]

@@ -1,0 +1,294 @@
+"""``start``: from a row to a running process.
+
+    claim a parked shim ── allocate address ── write hosts files
+      ├─ shim: create (rename cgroups, limits, overlay, mounts, pivot) ┐ side by side
+      └─ network: link, address, route; published ports               ┘
+    shim: start (capabilities, seccomp, execve) ── phase running ── event
+
+A failure anywhere undoes what was done and leaves the container as it was, with its exit code and error set as Docker
+does for a command that cannot run (127 not found, 126 not executable).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import errno as errnos
+from typing import Any
+
+from berth.base import failpoints
+from berth.base.clock import now_ns
+from berth.base.errors import BerthError, Conflict, InvalidArgument, from_oserror
+from berth.engine import userns
+from berth.engine.containers import health, state
+from berth.engine.containers.checks.logging import log_limits
+from berth.engine.containers.deps import Deps, log, persist, publish, save
+from berth.engine.containers.devices import resolve_devices, select_drivers
+from berth.engine.containers.endpoints import allocate, publish_network, resolvers_of
+from berth.engine.containers.exits import on_shim_event
+from berth.engine.containers.links import link_env, refresh_parents
+from berth.engine.containers.mounting import publish_mounts
+from berth.engine.containers.network_files import give_files, write_network_files
+from berth.engine.containers.options import DEFAULT_MAX_FILE, DEFAULT_MAX_SIZE
+from berth.engine.containers.record import Container
+from berth.engine.containers.runtime_spec import StartFacts, render_runtime_spec, render_spaces
+from berth.networks.records import Endpoint
+from berth.networks.sandbox import Sandbox
+from berth.shim_client import Shim
+from berth.spec.shim import CreateRequest, LogConfig
+
+EXIT_CANNOT_EXECUTE = 126
+EXIT_NOT_FOUND = 127
+EXIT_FAILED = 128
+
+
+async def start(deps: Deps, ref: str, *, detach_keys: str | None = None) -> None:
+    """Start a container that does not run.
+
+    Raises: NotFound, NotModified (it runs), Conflict, InvalidArgument (the command cannot run), Unavailable.
+    """
+    container = deps.containers.get(ref)
+    async with deps.locks.hold(container.id):
+        state.check_start(container)
+        cancel_restart(container)
+        container.row.stopped_by_user = False
+        container.row.restart_count = 0
+        container.delay_s = 0.0
+        await start_locked(deps, container)
+
+
+def cancel_restart(container: Container) -> None:
+    """Forget a restart that waits for its delay."""
+    if container.restart_task is not None and container.restart_task is not asyncio.current_task():
+        container.restart_task.cancel()
+    container.restart_task = None
+
+
+async def start_locked(deps: Deps, container: Container) -> None:
+    """The work of ``start``. Locks: the container's is held."""
+    row = container.row
+    container.exited.clear()
+    container.log_finished.clear()
+    try:
+        await _launch(deps, container)
+    except asyncio.CancelledError:
+        raise
+    except BerthError as err:
+        row.exit_code = exit_code_of(err)
+        row.error = err.message
+        row.phase = "exited" if row.started_ns else "created"
+        container.exited.set()
+        container.log_finished.set()
+        drop_pending(container)
+        save(deps, container)
+        container.wake("not-running", row.exit_code, None)
+        container.wake("next-exit", row.exit_code, None)
+        if container.auto_remove and row.phase != "restarting":
+            await _remove_failed(deps, container)
+        raise
+
+
+async def _remove_failed(deps: Deps, container: Container) -> None:
+    """--rm holds for a start that failed too: the stock client waits for the removal before it shows the error."""
+    from berth.engine.containers.remove import remove_locked
+
+    try:
+        await remove_locked(deps, container, volumes=True)
+    except BerthError as err:
+        log.warning("remove container %s after its failed start: %s", container.name, err)
+        container.wake("removed", container.row.exit_code, err.message)
+
+
+def exit_code_of(err: BerthError) -> int:
+    """What Docker reports as exit code when the command could not run."""
+    if err.errno == errnos.ENOENT:
+        return EXIT_NOT_FOUND
+    if err.errno in (errnos.EACCES, errnos.EPERM, errnos.ENOEXEC, errnos.EISDIR):
+        return EXIT_CANNOT_EXECUTE
+    return EXIT_FAILED
+
+
+def drop_pending(container: Container) -> None:
+    for pending in container.pending:
+        pending.client.close()
+    container.pending.clear()
+
+
+async def _launch(deps: Deps, container: Container) -> None:
+    row = container.row
+    hc = row.host_config
+    rootfs = deps.images.rootfs(container.id, volatile=container.auto_remove)
+    joined = StartFacts(
+        netns_path=_joined(deps, container, "NetworkMode", "net"),
+        ipcns_path=_joined(deps, container, "IpcMode", "ipc"),
+        pidns_path=_joined(deps, container, "PidMode", "pid"),
+        hostname_file="", hosts_file="", resolv_file="", userns=_userns(deps, container),
+    )  # fmt: skip
+    shim = await _claim(deps, container, joined)
+    endpoints: list[Endpoint] = []
+    try:
+        failpoints.hit("start.claimed")
+        allocate(deps, container, endpoints)
+        files = write_network_files(deps, container, endpoints)
+        if joined.userns is not None:
+            give_files(files, deps.host.id_map)
+        spec = render_runtime_spec(row, deps.host, joined._replace(
+            hostname_file=files.hostname, hosts_file=files.hosts, resolv_file=files.resolv,
+            shm_mntns=_joined(deps, container, "IpcMode", "mnt") or "",
+        ))  # fmt: skip
+        if hc.get("Links"):
+            spec["process"]["env"] += link_env(deps, container)
+        select_drivers(hc.get("DeviceRequests") or [])
+        resolve_devices(spec)
+        failpoints.hit("start.allocated")
+        logging = log_config(deps, container)
+        pending, container.pending = container.pending, []
+        shim.on_event = lambda event: on_shim_event(deps, container, event)
+        rows, cols = console_size(hc)
+        request: CreateRequest = {
+            "id": row.id, "spec": spec, "rootfs": rootfs,
+            "stdio": {"tty": container.tty, "stdin": bool(row.config.get("OpenStdin")),
+                      "stdin_once": bool(row.config.get("StdinOnce")), "rows": rows, "cols": cols},
+            "log": logging,
+            "shim_dir": deps.layout.shim_dir(row.id),
+            "cgroup": {"parent": str(hc.get("CgroupParent") or deps.settings.cgroup_parent), "name": row.id},
+            "attach": [p.options for p in pending],
+            "init": bool(deps.settings.init if hc.get("Init") is None else hc["Init"]),
+        }  # fmt: skip
+        clients = [p.client for p in pending]
+        try:
+            created = asyncio.ensure_future(shim.create(request, [c.fileno() for c in clients]))
+            if endpoints:
+                connected = asyncio.ensure_future(_connect(deps, container, endpoints, shim))
+                results = await asyncio.gather(created, connected, return_exceptions=True)
+                for result in results:
+                    if isinstance(result, BaseException):
+                        raise result
+            row.pid = await created
+        finally:
+            for client in clients:
+                client.close()
+        failpoints.hit("start.created")
+        shim.release_network()
+        container.shim = shim
+        container.endpoints = endpoints
+        row.phase = "running"
+        row.started_ns = now_ns()
+        row.exit_code = 0
+        row.error = ""
+        row.oom_killed = False
+        health.begin(deps, container)
+        await asyncio.gather(shim.start(), persist(deps, container))
+        failpoints.hit("start.started")
+    except BaseException as err:
+        container.shim = None
+        health.end(container)
+        container.endpoints = []
+        container.ports = {}
+        row.pid = 0
+        shim.on_event = None
+        await shim.discard()
+        await deps.networks.release(endpoints)
+        if isinstance(err, OSError):
+            raise from_oserror(err, f"start container {row.name}") from err
+        if isinstance(err, BerthError):
+            raise in_dockers_words(err) from err
+        raise
+    if row.mounts:
+        publish_mounts(deps, container, "mount")
+    for endpoint in endpoints:
+        publish_network(deps, "connect", endpoint)
+    publish(deps, container, "start")
+    if row.id in deps.containers.linked:
+        refresh_parents(deps, container)
+
+
+async def _claim(deps: Deps, container: Container, start: StartFacts) -> Shim:
+    """A parked shim, or one of its own for a container that shares the host's or another's processes."""
+    hc = container.row.host_config
+    parent = str(hc.get("CgroupParent") or "")
+    if not parent and not hc.get("PidMode") and start.userns is None:
+        return await deps.pool.claim()
+    return await deps.pool.claim(unparked=True, linux=render_spaces(hc, deps.host, start), parent=parent)
+
+
+def _userns(deps: Deps, container: Container) -> str | None:
+    """``StartFacts.userns``. Who joins another container's namespaces is in its user namespace too: they belong to that."""
+    if deps.host.id_map is None:
+        return None
+    for key in ("NetworkMode", "IpcMode", "PidMode"):
+        path = _joined(deps, container, key, "user")
+        if path is not None:
+            other = deps.containers.get(str(container.row.host_config[key]).partition(":")[2])
+            return path if userns.remapped(deps.host.id_map, other.row.host_config) else None
+    return "" if userns.remapped(deps.host.id_map, container.row.host_config) else None
+
+
+async def _connect(deps: Deps, container: Container, endpoints: list[Endpoint], shim: Shim) -> None:
+    """Links, addresses and routes, and the published ports beside them."""
+    hc = container.row.host_config
+    bindings = hc.get("PortBindings") or {}
+    exposed = container.row.config.get("ExposedPorts") or {}
+    await deps.networks.attach(endpoints, Sandbox(shim.netns_fd, shim.rtnl_fd), resolvers_of(container))
+    if bindings or exposed:
+        container.ports = await deps.networks.publish(endpoints, bindings, exposed, bool(hc.get("PublishAllPorts")))
+
+
+def in_dockers_words(err: BerthError) -> BerthError:
+    """A failure of the runtime with the prefix that clients look for, as the same kind (InvalidArgument for execve)."""
+    if err.op == "execve" or "exec:" in err.message:
+        text = f"failed to create task for container: OCI runtime create failed: unable to start container process: error during container init: {err.message}"  # noqa: E501
+        return InvalidArgument(text, op=err.op, path=err.path, errno=err.errno)
+    return err
+
+
+def _joined(deps: Deps, container: Container, key: str, kind: str) -> str | None:
+    """``container:<id>`` → that container's namespace. Raises: NotFound, Conflict (it does not run)."""
+    mode = str(container.row.host_config.get(key) or "")
+    if not mode.startswith("container:"):
+        return None
+    other = deps.containers.get(mode.partition(":")[2])
+    if key == "IpcMode" and other.row.host_config.get("IpcMode") not in ("shareable", "host"):
+        raise Conflict(
+            f"can't join IPC of container {other.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
+        )
+    state.check_running(other, f"join the {kind} namespace of")
+    return f"/proc/{other.row.pid}/ns/{kind}"
+
+
+def console_size(hc: dict[str, Any]) -> tuple[int, int]:
+    """Rows and columns; 0 when the client did not say."""
+    size = hc.get("ConsoleSize") or [0, 0]
+    return int(size[0]), int(size[1])
+
+
+def log_config(deps: Deps, container: Container) -> LogConfig:
+    config = container.row.host_config["LogConfig"]
+    options = config.get("Config") or {}
+    max_size, max_file, compress = log_limits(config["Type"], options, DEFAULT_MAX_SIZE, DEFAULT_MAX_FILE)
+    return {
+        "driver": "none" if config["Type"] == "none" else "json-file",
+        "path": deps.layout.log_path(container.id),
+        "max_size": max_size,
+        "max_file": max_file,
+        "compress": compress,
+        "attrs": _log_attrs(container, options),
+    }
+
+
+def _log_attrs(container: Container, options: dict[str, Any]) -> dict[str, str]:
+    attrs: dict[str, str] = {}
+    labels = container.row.config.get("Labels") or {}
+    for name in filter(None, str(options.get("labels") or "").split(",")):
+        if name in labels:
+            attrs[name] = str(labels[name])
+    wanted = set(filter(None, str(options.get("env") or "").split(",")))
+    for entry in container.row.config.get("Env") or []:
+        key, _, value = entry.partition("=")
+        if key in wanted:
+            attrs[key] = value
+    return attrs
+
+
+def encode_bytes(raw: bytes) -> str:
+    return base64.b64encode(raw).decode() if raw else ""

@@ -1,0 +1,202 @@
+"""``stop``, ``kill`` and ``restart``."""
+
+from __future__ import annotations
+
+import asyncio
+import signal as signals
+
+from berth.base.clock import now_ns
+from berth.base.errors import BerthError, Conflict, InvalidArgument, NotFound, NotModified
+from berth.engine.containers.deps import Deps, publish, save
+from berth.engine.containers.execs import exec_kill
+from berth.engine.containers.record import Container
+from berth.engine.containers.start import cancel_restart, start_locked
+from berth.spec import messages
+from berth.spec.signals import parse_signal
+
+AFTER_KILL_S = 10.0
+SETTLED_S = 1.0
+"""How old a process must be to be believed that it has no handler: a younger one may be about to install it."""
+
+
+def stop_signal_of(container: Container) -> int:
+    return parse_signal(str(container.row.config.get("StopSignal") or "SIGTERM"))
+
+
+async def stop(deps: Deps, ref: str, *, timeout_s: int | None, signal: str | None) -> None:
+    """Ask the container to end, insist after ``timeout_s`` (-1 waits for ever).
+
+    Raises: NotFound, NotModified (it does not run), InvalidArgument (signal).
+    """
+    container = deps.containers.get(ref)
+    number = parse_signal(signal) if signal else stop_signal_of(container)
+    if container.row.phase == "restarting":
+        await _stop_restarting(deps, container)
+        return
+    if not container.running:
+        raise NotModified("container is not running")
+    await stop_running(deps, container, timeout_s=timeout_s, number=number)
+    publish(deps, container, "stop")
+
+
+async def _stop_restarting(deps: Deps, container: Container) -> None:
+    async with deps.locks.hold(container.id):
+        container.row.stopped_by_user = True
+        if container.row.phase == "restarting":
+            cancel_restart(container)
+            container.row.phase = "exited"
+            save(deps, container)
+            return
+    if container.running:
+        await stop_running(deps, container, timeout_s=None, number=stop_signal_of(container))
+
+
+async def stop_running(deps: Deps, container: Container, *, timeout_s: int | None, number: int) -> None:
+    """Send ``number``, wait, then SIGKILL, until the exit was handled."""
+    configured = container.row.config.get("StopTimeout")
+    deaf = timeout_s is None and configured is None and await _stays_deaf(container, number)
+    if timeout_s is None:
+        timeout_s = int(configured) if configured is not None else deps.settings.stop_timeout_s
+    container.row.stopped_by_user = True
+    save(deps, container)
+    exited = container.exited
+    if container.row.phase == "paused":
+        await unpause_for_kill(deps, container)
+    await _signal(deps, container, number)
+    try:
+        await asyncio.wait_for(exited.wait(), 0 if deaf else None if timeout_s < 0 else timeout_s)
+    except TimeoutError:
+        await _signal(deps, container, signals.SIGKILL)
+        try:
+            await asyncio.wait_for(exited.wait(), AFTER_KILL_S)
+        except TimeoutError:
+            raise Conflict(
+                f"cannot stop container: {container.id}: it did not end within {AFTER_KILL_S:.0f} s of SIGKILL"
+            ) from None
+    async with deps.locks.hold(container.id):
+        pass  # the exit's own handling has ended
+
+
+_NOT_DEADLY = frozenset((
+    signals.SIGCHLD, signals.SIGCONT, signals.SIGURG, signals.SIGWINCH, signals.SIGSTOP, signals.SIGTSTP,
+    signals.SIGTTIN, signals.SIGTTOU, signals.SIGKILL,
+))  # fmt: skip
+
+
+async def _stays_deaf(container: Container, number: int) -> bool:
+    """``is_deaf``, and old enough for that to be its last word. The signal is sent after this: sent earlier it is lost."""
+    while is_deaf(container, number):
+        if now_ns() - container.row.started_ns > SETTLED_S * 1e9:
+            return True
+        await asyncio.sleep(0.02)
+    return False
+
+
+def is_deaf(container: Container, number: int) -> bool:
+    """Whether the kernel throws the signal away: a pid namespace's first process is spared from what it has no handler for.
+
+    Anywhere else the signal would have ended that process at once, and so do we, unless somebody asked for time (--stop-timeout,
+    -t). A process that ignores, blocks or handles the signal is left its time.
+    """
+    if number in _NOT_DEADLY or container.row.host_config.get("PidMode"):
+        return False
+    try:
+        with open(f"/proc/{container.row.pid}/status", encoding="ascii", errors="replace") as file:
+            fields = dict(line.split(":", 1) for line in file if line.startswith("Sig"))
+        heard = sum(
+            int(fields[key], 16) for key in ("SigBlk", "SigIgn", "SigCgt") if int(fields[key], 16) >> (number - 1) & 1
+        )
+    except (OSError, KeyError, ValueError):
+        return False
+    return heard == 0
+
+
+async def unpause_for_kill(deps: Deps, container: Container) -> None:
+    if container.shim is not None:
+        await container.shim.resume()
+        container.row.phase = "running"
+
+
+async def _signal(deps: Deps, container: Container, number: int) -> None:
+    shim = container.shim
+    if shim is None:
+        return
+    try:
+        await shim.kill(number)
+    except NotFound:
+        return  # it ended meanwhile
+    publish(deps, container, "kill", signal=str(number))
+
+
+async def kill(deps: Deps, ref: str, *, signal: str | None) -> None:
+    """Send a signal (SIGKILL unless told otherwise); for SIGKILL wait until the exit was handled.
+
+    Raises: NotFound, Conflict (not running), InvalidArgument (signal).
+    """
+    try:
+        number = parse_signal(signal) if signal else int(signals.SIGKILL)
+    except InvalidArgument as err:
+        raise InvalidArgument(f"cannot kill container: {ref}: {err.message}") from err
+    container = deps.containers.find(ref)
+    if container is None and deps.execs.find(ref) is not None:
+        await exec_kill(deps, ref, number)  # an exec's id: the stock CLI has no other word for it
+        return
+    container = deps.containers.get(ref)
+    if not container.running:
+        raise Conflict(f"cannot kill container: {ref}: {messages.not_running(container.id)}")
+    if number in (signals.SIGKILL, stop_signal_of(container)):
+        container.row.stopped_by_user = True
+        save(deps, container)
+    if container.row.phase == "paused" and number == signals.SIGKILL:
+        await unpause_for_kill(deps, container)
+    await _signal(deps, container, number)
+    if number == signals.SIGKILL:
+        try:
+            await asyncio.wait_for(container.exited.wait(), AFTER_KILL_S)
+        except TimeoutError:
+            return
+        async with deps.locks.hold(container.id):
+            pass
+
+
+async def restart(deps: Deps, ref: str, *, timeout_s: int | None, signal: str | None) -> None:
+    """Stop when it runs, then start. A container with --rm survives its restart, as in Docker."""
+    container = deps.containers.get(ref)
+    number = parse_signal(signal) if signal else stop_signal_of(container)
+    kept = container.row.host_config.get("AutoRemove")
+    if container.running:
+        container.row.host_config["AutoRemove"] = False
+        try:
+            await stop_running(deps, container, timeout_s=timeout_s, number=number)
+            publish(deps, container, "stop")
+        finally:
+            container.row.host_config["AutoRemove"] = kept
+    async with deps.locks.hold(container.id):
+        if container.running:
+            return
+        if container.row.phase in ("removing", "dead"):
+            raise Conflict("container is marked for removal and cannot be started")
+        cancel_restart(container)
+        container.row.stopped_by_user = False
+        await start_locked(deps, container)
+    publish(deps, container, "restart")
+
+
+async def stop_all(deps: Deps, timeout_s: float | None) -> None:
+    """Stop every running container side by side (the daemon's own stop without live-restore).
+
+    ``stopped_by_user`` stays what it was, so that policies bring them back at the next start.
+    """
+
+    async def one(container: Container) -> None:
+        before = container.row.stopped_by_user
+        try:
+            await stop_running(deps, container, timeout_s=None, number=stop_signal_of(container))
+        except BerthError:
+            pass
+        container.row.stopped_by_user = before
+        save(deps, container)
+
+    work = [one(c) for c in deps.containers if c.running]
+    if work:
+        await asyncio.wait([asyncio.ensure_future(w) for w in work], timeout=timeout_s)

@@ -1,0 +1,321 @@
+"""``ImageService``: what the API and the containers' verbs ask of images."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Protocol
+
+from berth.base.errors import InvalidArgument, NotFound
+from berth.base.ids import is_hex
+from berth.base.locks import KeyedLocks
+from berth.content.blobs import BlobStore
+from berth.content.collector import Collector, Roots
+from berth.content.leases import Leases
+from berth.content.trash import Trash
+from berth.engine.images import load, prune, pull, push, remove, render, save
+from berth.engine.images.manifests import render_manifests
+from berth.engine.images.record import ImageRecord, PreparedRootfs
+from berth.engine.images.registries import RegistryService
+from berth.engine.images.settings import ImageSettings
+from berth.engine.images.stores import Progress, Publish, Stores
+from berth.engine.images.unpacker import Unpacker
+from berth.images.store import Image, ImageStore, Named
+from berth.registry.client import RegistryClient
+from berth.snapshots.apply import Limits
+from berth.snapshots.choose import open_snapshots
+from berth.spec import messages
+from berth.spec.moment import parse_moment_ns
+from berth.spec.platform import parse_platform
+from berth.spec.reference import Reference, check_tag, parse_any, parse_reference
+
+if TYPE_CHECKING:
+    from berth.base.layout import Layout
+    from berth.db.database import Database
+    from berth.spec.api.images import ImageDeleteResponseItem, ImageHistoryResponseItem, ImageInspect, ImageSummary
+    from berth.spec.shim import OverlayRootfs
+
+Filters = Mapping[str, list[str]]
+_THREADS = 4
+
+
+class Users(Protocol):
+    """Says which containers use an image: (container id, whether it runs)."""
+
+    def __call__(self, image_id: str, /) -> list[tuple[str, bool]]: ...
+
+
+class ImageService:
+    def __init__(self, layout: Layout, db: Database, settings: ImageSettings, publish: Publish, users: Users) -> None:
+        trash = Trash(layout.trash_images)
+        leases = Leases(db)
+        blobs = BlobStore(layout.content, db, leases, trash)
+        snapshots = open_snapshots(layout.snapshots, db, trash, settings.storage_driver)
+        images = ImageStore(db)
+        self._db = db
+        self._trash = trash
+        self._users = users
+        self._records: dict[str, ImageRecord] = {}
+        self._records_version = -1
+        self._collecting: asyncio.Future[None] | None = None
+        threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="images")
+        limits = Limits(settings.max_layer_bytes, settings.max_layer_entries)
+        self._stores = Stores(
+            settings, leases, blobs, snapshots, images,
+            Collector(db, leases, blobs, snapshots, trash, lambda: Roots(images.blob_roots(), images.chain_roots())),
+            RegistryClient(settings.registries), publish,
+            threads, asyncio.Lock(), Unpacker(blobs, snapshots, limits, threads), KeyedLocks(),
+        )  # fmt: skip
+
+    async def open(self) -> None:
+        """Open the stores and put right what an earlier life left half-made. After: the database is open."""
+
+        def start() -> None:
+            self._trash.open()
+            self._stores.leases.open()
+            self._stores.blobs.open()
+            self._stores.snapshots.open()
+            self._stores.images.open()
+
+        await self._stores.call(start)
+
+    def reload(self, settings: ImageSettings) -> None:
+        """New settings, for what begins after this."""
+        self._stores.registry.reload(settings.registries)
+        self._stores = self._stores._replace(settings=settings)
+
+    async def close(self) -> None:
+        """End pulls under way and the threads; deferred deletion goes on at the next start."""
+        await self._stores.registry.close()
+        self._stores.unpacker.close()
+        self._stores.threads.shutdown(wait=True)
+        self._trash.close()
+
+    async def drain(self) -> None:
+        """Returns when deferred work (collecting, deleting what is in the trash) is done: for tests and prune."""
+        await self._stores.collect()
+        await self._stores.call(self._trash.drain)
+
+    # --- for containers: memory only, no waiting
+
+    def _find(self, ref: str) -> tuple[Image, Reference | None]:
+        """The image, and the name that it was asked for by. Raises: NotFound, InvalidArgument."""
+        images = self._stores.images
+        if is_hex(ref.removeprefix("sha256:")):
+            image_id = images.search(ref)
+            named = images.find_name(parse_reference(ref)) if len(ref) < 64 and ":" not in ref else None
+            chosen = images.find(named or image_id or "")
+            if chosen is not None:
+                return chosen, parse_reference(ref) if named else None
+            if ref.startswith("sha256:") or len(ref) == 64:
+                raise NotFound(messages.no_such_image(ref))
+        parsed = parse_any(ref)
+        if isinstance(parsed, str):
+            raise NotFound(messages.no_such_image(ref))
+        found = images.find(images.find_name(parsed) or "")
+        if found is None:
+            raise NotFound(messages.no_such_image(parsed.tagged().familiar))
+        return found, parsed
+
+    async def resolve(self, ref: str, platform: str | None = None) -> ImageRecord:
+        """The image that ``ref`` (name, id, id prefix, name@digest) means. Under 50 µs.
+
+        ``platform`` chooses between the images of a name that has it for several; one that it hasn't is the caller's to find
+        out (the record says for what it is).
+
+        Raises: NotFound (Docker's ``No such image: foo:latest``), InvalidArgument (``invalid reference format``).
+        """
+        if self._records_version != self._stores.images.version:
+            self._records.clear()
+            self._records_version = self._stores.images.version
+        key = f"{ref} {platform}" if platform else ref
+        record = self._records.get(key)
+        if record is None:
+            image, name = self._find(ref)
+            if platform and name is not None:
+                image = self._stores.images.find(self._variant(name, platform)) or image
+            config = await self._stores.call(self._stores.read_config, image.id)
+            tags, _ = render.tags_and_digests(self._stores, image.id)
+            shown = name.tagged().familiar if name is not None else image.id
+            record = ImageRecord(image.id, config.config, config.document, image.chain_id, tuple(tags), shown)
+            self._records[key] = record
+        return record
+
+    def _variant(self, name: Reference, platform: str) -> str:
+        return self._stores.images.find_name(name, parse_platform(platform)) or ""
+
+    def lower_dirs(self, image: ImageRecord) -> list[str]:
+        """The image's layers as directories, top first, with the layer of empty mount targets last."""
+        return list(self._stores.snapshots.lower(image.chain_id))
+
+    def descendants(self, ref: str) -> list[str]:
+        """Ids of the images that ``ref`` means or that are built on it. A name that means nothing has none."""
+        try:
+            image, _ = self._find(ref)
+        except (NotFound, InvalidArgument):
+            return []
+        base = image.chain_id
+        return [i.id for i in self._stores.images.all() if i.id == image.id or (base and base in i.chains())]
+
+    def prepare_rootfs(self, container_id: str, image: ImageRecord, *, volatile: bool = False) -> PreparedRootfs:
+        """Make a new container's writable layer over ``image``. Plain and fast (two mkdirs).
+
+        The caller runs ``.row(connection)`` in the transaction that records the container; until then a restart of the
+        daemon takes the directories away again.
+        Raises: NotFound when the image was removed meanwhile.
+        """
+        return PreparedRootfs(*self._stores.snapshots.prepare(container_id, image.chain_id, volatile=volatile))
+
+    async def make_rootfs(self, container_id: str, image: ImageRecord, *, volatile: bool = False) -> PreparedRootfs:
+        """As ``prepare_rootfs``; on a thread where the snapshotter copies, which takes a while."""
+        if not self._stores.snapshots.flat:
+            return self.prepare_rootfs(container_id, image, volatile=volatile)
+        return await self._stores.call(lambda: self.prepare_rootfs(container_id, image, volatile=volatile))
+
+    def rootfs(self, container_id: str, *, volatile: bool = False) -> OverlayRootfs:
+        """The root filesystem that was prepared before. Raises: NotFound."""
+        return self._stores.snapshots.rootfs(container_id, volatile=volatile)
+
+    def remove_rootfs(self, container_id: str) -> Callable[[sqlite3.Connection], None]:
+        """Take the container's writable layer away (renamed to the trash at once, deleted in the background).
+
+        Returns what deletes its row, to be run in the caller's transaction. Nothing to remove is not an error.
+        After: the overlay is unmounted.
+        """
+        chain = self._stores.snapshots.parent_of(container_id)
+        forget = self._stores.snapshots.remove(container_id)
+        if chain and not self._stores.images.has_chain(chain):  # its image went before it: now its layers may go
+            self._collecting = asyncio.ensure_future(self._stores.collect())
+        return forget
+
+    def rootfs_ids(self) -> list[str]:
+        """Containers that have a writable layer here (for reconcile: layers whose container is gone)."""
+        return list(self._stores.snapshots.actives())
+
+    async def rootfs_usage(self, container_id: str) -> tuple[int, int]:
+        """Bytes in the writable layer, and bytes of it together with the image (SizeRw, SizeRootFs)."""
+        chain = self._stores.snapshots.actives().get(container_id)
+        if chain is None:
+            return 0, 0
+        own = await self._stores.call(self._stores.snapshots.usage, container_id)
+        return own, own + sum(self._stores.snapshots.sizes(chain))
+
+    def disk_of_containers(self) -> int:
+        """Bytes that all writable layers take on the disk (blocking)."""
+        snapshots = self._stores.snapshots
+        total = 0
+        for key in snapshots.actives():
+            try:
+                total += snapshots.disk_of_active(key)
+            except NotFound:
+                continue
+        return total
+
+    def registries(self) -> RegistryService:
+        """What registries are asked without an image coming or going."""
+        return RegistryService(self._stores.registry)
+
+    # --- the Protocol ``Images`` of api/services.py
+
+    async def pull(self, ref: str, *, platform: str | None, auth: Mapping[str, str] | None, progress: Progress) -> None:
+        await pull.pull(self._stores, ref, platform=platform, auth=auth, progress=progress)
+
+    async def pull_all(
+        self, name: str, *, platform: str | None, auth: Mapping[str, str] | None, progress: Progress
+    ) -> None:
+        await pull.pull_all(self._stores, name, platform=platform, auth=auth, progress=progress)
+
+    async def push(
+        self, name: str, tag: str, *, platform: str | None, auth: Mapping[str, str] | None, progress: Progress
+    ) -> None:
+        await push.push(self._stores, name, tag, platform=platform, auth=auth, progress=progress)
+
+    async def import_(
+        self, source: AsyncIterator[bytes], *, repo: str | None, tag: str | None, message: str, changes: list[str],
+        platform: str | None, progress: Progress,
+    ) -> None:  # fmt: skip
+        await load.import_(
+            self._stores, source, repo=repo, tag=tag, message=message, changes=changes, platform=platform,
+            progress=progress,
+        )  # fmt: skip
+
+    async def load(
+        self, source: AsyncIterator[bytes], *, quiet: bool, platform: str | None, progress: Progress
+    ) -> None:
+        wanted = parse_platform(platform) if platform else None
+        await load.load(self._stores, source, quiet=quiet, wanted=wanted, progress=progress)
+
+    async def save(self, names: list[str], platform: str | None) -> AsyncIterator[bytes]:
+        """The archive as a stream. Raises: NotFound before its first byte."""
+        wanted = parse_platform(platform) if platform else None
+        chosen = await save.plan(self._stores, names, self._find, wanted)
+        return save.stream(self._stores, chosen)
+
+    async def list_(
+        self, *, all_: bool, digests: bool, filters: Filters, shared_size: bool = False, manifests: bool = False
+    ) -> list[ImageSummary]:
+        chosen = render.choose(self._stores, filters, lambda ref: self._find(ref)[0], parse_moment_ns)
+        shared = render.shared_bytes(self._stores, self._stores.images.all()) if shared_size else {}
+        summaries = []
+        for image, names in chosen:
+            summary = render.render_summary(
+                self._stores, image, containers=len(self._users(image.id)), shared_bytes=shared.get(image.id, -1),
+                names=names,
+            )  # fmt: skip
+            if manifests:
+                summary["Manifests"] = await self._stores.call(
+                    render_manifests, self._stores, image, lambda i: [c for c, _ in self._users(i)]
+                )
+            summaries.append(summary)
+        return summaries
+
+    async def disk_usage(self) -> tuple[int, list[ImageSummary]]:
+        """For ``system df``: bytes on the disk, and every image with its part of them."""
+        total = await self._stores.call(self._stores.disk_bytes)
+        summaries = await self.list_(all_=True, digests=True, filters={})
+        sizes = await self._stores.call(render.disk_sizes, self._stores, self._stores.images.all())
+        for summary in summaries:
+            summary["Size"], summary["SharedSize"] = sizes.get(summary["Id"], (summary["Size"], 0))
+        return total, summaries
+
+    async def prune(self, filters: Filters) -> dict[str, Any]:
+        removed, freed = await prune.prune(
+            self._stores, filters, users=self._users, find=lambda ref: self._find(ref)[0], moment=parse_moment_ns
+        )
+        return {"ImagesDeleted": removed or None, "SpaceReclaimed": freed}
+
+    async def inspect(self, ref: str) -> ImageInspect:
+        image, _ = self._find(ref)
+        config = await self._stores.call(self._stores.read_config, image.id)
+        return render.render_inspect(self._stores, image, config)
+
+    async def history(self, ref: str) -> list[ImageHistoryResponseItem]:
+        image, _ = self._find(ref)
+        config = await self._stores.call(self._stores.read_config, image.id)
+        return render.render_history(self._stores, image, config)
+
+    async def tag(self, ref: str, repo: str, tag: str) -> None:
+        image, source = self._find(ref)
+        name = parse_reference(repo)
+        if name.digest is not None:
+            raise InvalidArgument("refusing to create a tag with a digest reference")
+        name = name.with_tag(check_tag(tag)) if tag else name.tagged()
+        images = self._stores.images
+        async with self._stores.change:
+            named = images.find_named(source) if source is not None else None
+            await self._stores.call(images.name, name, named or Named("", {image.platform: image.id}))
+        self._stores.publish("image", "tag", image.id, {"name": name.familiar})
+
+    async def remove(self, ref: str, *, force: bool, prune: bool) -> list[ImageDeleteResponseItem]:
+        image, name = self._find(ref)
+        return await remove.remove(self._stores, image, name, ref, force=force, users=self._users)
+
+    def storage(self) -> tuple[str, str]:
+        """For ``info``: the driver's name, and why it is that one ("" for the usual)."""
+        return self._stores.snapshots.driver, self._stores.snapshots.why
+
+    def counts(self) -> dict[str, Any]:
+        """For ``info``: ``{"images": n}``."""
+        return {"images": len(self._stores.images.all())}

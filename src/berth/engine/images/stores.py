@@ -1,0 +1,110 @@
+"""The stores that the verbs share, and what they all do at their end: record an image."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from berth.base import failpoints
+from berth.base.clock import now_ns
+from berth.base.locks import KeyedLocks
+from berth.content.blobs import BlobStore
+from berth.content.collector import Collector
+from berth.content.leases import Leases
+from berth.engine.images.settings import ImageSettings
+from berth.engine.images.unpacker import Unpacker
+from berth.images.documents import Config, parse_config
+from berth.images.store import Image, ImageStore, StoredManifest
+from berth.registry.client import RegistryClient
+from berth.snapshots.apply import Limits
+from berth.snapshots.overlay import Snapshots
+from berth.spec.digest import chain_ids
+from berth.spec.image import MAX_MANIFEST
+from berth.spec.reference import Reference
+
+T = TypeVar("T")
+Progress = Callable[[dict[str, Any]], None]
+
+
+class Publish(Protocol):
+    """Publishes an event: ``publish("image", "pull", "busybox:latest", {"name": "busybox"})``."""
+
+    def __call__(self, type_: str, action: str, actor_id: str, attributes: Mapping[str, str], /) -> None: ...
+
+
+class Stores(NamedTuple):
+    """What a verb needs. ``change`` is held by whoever changes names or images: one at a time."""
+
+    settings: ImageSettings
+    leases: Leases
+    blobs: BlobStore
+    snapshots: Snapshots
+    images: ImageStore
+    collector: Collector
+    registry: RegistryClient
+    publish: Publish
+    threads: ThreadPoolExecutor
+    change: asyncio.Lock
+    unpacker: Unpacker
+    fetching: KeyedLocks
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.settings.max_layer_bytes, self.settings.max_layer_entries)
+
+    async def call(self, work: Callable[..., T], *args: Any) -> T:
+        """Run plain code on this package's threads."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, lambda: work(*args))
+
+    def read_config(self, digest: str) -> Config:
+        return parse_config(self.blobs.read(digest, MAX_MANIFEST))
+
+    async def record(
+        self, config_digest: str, manifest: StoredManifest, names: list[Reference], *, target: str = "",
+        extra: tuple[str, ...] = (), tagged: bool = False,
+    ) -> Image:  # fmt: skip
+        """The image exists and has these names when this returns (durable). After: its layers are unpacked.
+
+        ``target``: the digest of what the names were resolved to, an index or the manifest itself; images of one target are
+        kept side by side, by platform. ``extra``: more blobs to keep as long as the image. ``tagged``: somebody gave it the
+        names by hand.
+        """
+        config = await self.call(self.read_config, config_digest)
+        chains = chain_ids(list(config.diff_ids))
+        chain_id = chains[-1] if chains else ""
+        image = Image(
+            id=config_digest, created_ns=now_ns(), manifests=(manifest,), diff_ids=config.diff_ids, chain_id=chain_id,
+            size=sum(self.snapshots.sizes(chain_id)), tagged_ns=now_ns() if tagged else 0,
+            created_s=created_s(config.document.get("created")),
+            labels=dict(config.config.get("Labels") or {}), platform=str(config.platform), extra=extra,
+        )  # fmt: skip
+        async with self.change:
+            await self.call(self.blobs.sync)
+            failpoints.hit("images.before_record")
+            await self.call(self.images.put, image, names, target)
+        failpoints.hit("images.recorded")
+        return image
+
+    def disk_bytes(self) -> int:
+        """What all images take on the disk, as blobs and as layers (blocking)."""
+        return self.blobs.disk_bytes() + self.snapshots.disk_of_layers()
+
+    async def collect(self) -> None:
+        """Take away what nobody stands on any more."""
+        await self.call(self.collector.collect)
+
+
+def created_s(text: object) -> int:
+    """A config's ``created`` in seconds; 0 for none and for nonsense."""
+    if not isinstance(text, str):
+        return 0
+    try:
+        head, _, tail = text.partition(".")
+        zone = "Z" if tail.endswith("Z") or not tail else tail.lstrip("0123456789")
+        moment = datetime.fromisoformat(head.removesuffix("Z") + ("+00:00" if zone == "Z" else zone))
+        return max(0, int(moment.timestamp()))
+    except (ValueError, OverflowError):
+        return 0

@@ -1,0 +1,98 @@
+"""The default bridge: which link and subnet it has. ``docker0`` with 172.17.0.0/16 where both are free, else others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Interface, IPv4Network, IPv6Network
+
+from berth.base.errors import Conflict, InvalidArgument
+from berth.kernel.netlink import inet, link
+from berth.kernel.netlink.sock import Netlink
+from berth.networks.drivers.bridge import alias_of
+from berth.networks.ipam.leases import AnyNetwork
+from berth.networks.ipam.pools import free_subnet
+from berth.networks.options import NetworkOptions
+from berth.networks.records import NetworkRecord, Subnet
+
+PREFERRED = "docker0"
+
+
+def choose(nl: Netlink, instance_id: str, options: NetworkOptions, known: NetworkRecord | None,
+           others: Iterable[AnyNetwork] = ()) -> NetworkRecord:  # fmt: skip
+    """What the default bridge shall be: link, subnet, gateway. Nothing is made. ``others``: subnets of this engine's.
+
+    Raises: InvalidArgument (--bip), Conflict (--bip overlaps), ResourceExhausted (no free pool).
+    """
+    links = {found.name: found for found in link.list_links(nl)}
+    ours = alias_of(instance_id)
+    name = options.bridge
+    if not name:
+        name = known.link if known is not None and known.link else _free_name(links, ours)
+        if name in links and links[name].alias != ours:
+            name = _free_name(links, ours)
+    existing = links.get(name)
+    mine = existing is None or existing.alias == ours
+    before = known.v4 if known is not None and known.link == name else None
+    if options.bip:
+        gateway = _parse_bip(options.bip)
+    elif existing is not None and not mine:
+        gateway = _address_of(inet.list_addresses(nl), existing.ifindex, name)
+    elif before is not None:
+        gateway = IPv4Interface(f"{before.gateway}/{before.prefix_len}")
+    else:
+        used = [*host_networks(nl, existing.ifindex if existing is not None else 0), *others]
+        subnet = free_subnet(options.pools, used)
+        gateway = IPv4Interface(f"{subnet.network_address + 1}/{subnet.prefixlen}")
+    if existing is None:
+        _check_overlap(nl, gateway, name)
+    return NetworkRecord(
+        id="", name="bridge", driver="bridge", created_ns=0, link=name, mtu=options.mtu, icc=options.icc,
+        subnets=[Subnet(str(gateway.network), str(gateway.ip), options.fixed_cidr)],
+        masquerade=options.ip_masq, ours=mine, host_binding=options.default_ip,
+    )  # fmt: skip
+
+
+def _check_overlap(nl: Netlink, gateway: IPv4Interface, name: str) -> None:
+    clash = [n for n in host_networks(nl, 0) if n.version == 4 and n.overlaps(gateway.network)]
+    if clash:
+        raise Conflict(
+            f"the network {gateway.network} of bridge {name} overlaps with {clash[0]} of this host: give another one with --bip"
+        )
+
+
+def _free_name(links: dict[str, link.Link], ours: str) -> str:
+    for name in (PREFERRED, *(f"berth{n}" for n in range(100))):
+        if name not in links or links[name].alias == ours:
+            return name
+    raise Conflict("no name is free for the default bridge: give one with --bridge")
+
+
+def _parse_bip(text: str) -> IPv4Interface:
+    try:
+        gateway = IPv4Interface(text)
+    except ValueError:
+        raise InvalidArgument(f"--bip {text}: write an address with its prefix, 172.17.0.1/16") from None
+    if gateway.network.prefixlen > 30 or gateway.ip in (
+        gateway.network.network_address,
+        gateway.network.broadcast_address,
+    ):
+        raise InvalidArgument(f"--bip {text}: it must be a host's address in a network of at least four")
+    return gateway
+
+
+def _address_of(addresses: list[inet.Address], index: int, name: str) -> IPv4Interface:
+    for found in addresses:
+        if found.ifindex == index:
+            return IPv4Interface(f"{found.address}/{found.prefix_len}")
+    raise InvalidArgument(f"--bridge {name}: it has no IPv4 address: give it one, or use --bip")
+
+
+def host_networks(nl: Netlink, but_link: int = 0) -> list[AnyNetwork]:
+    """Subnets of this host's addresses and routes, both families; default routes, link-local ones and one link left out."""
+    found: list[AnyNetwork] = []
+    for family, kind in ((inet.AF_INET, IPv4Network), (inet.AF_INET6, IPv6Network)):
+        pairs = [(a.address, a.prefix_len) for a in inet.list_addresses(nl, family) if a.ifindex != but_link]
+        pairs += [(r.dst, r.dst_len) for r in inet.list_routes(nl, family) if r.dst and r.dst_len and r.oif != but_link]
+        networks = [kind(f"{address}/{length}", strict=False) for address, length in pairs]
+        found += [n for n in networks if not n.is_link_local and not n.is_multicast]
+    return found

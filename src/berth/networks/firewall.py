@@ -1,0 +1,138 @@
+"""Makes the kernel agree with the desired table: single elements on the hot path, the whole table when it doesn't.
+
+Every call runs on the networks' worker thread. ``desired`` gives the table as it should be at that moment.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import struct
+from collections.abc import Callable, Iterator
+
+from berth.kernel.netlink.sock import HEADER, NETLINK_NETFILTER, Netlink, NetlinkError, Request
+from berth.kernel.nft import picture
+from berth.kernel.nft import transaction as tx
+from berth.kernel.nft.model import Element, Table
+from berth.networks import ruleset
+from berth.networks.records import Endpoint
+
+log = logging.getLogger(__name__)
+
+
+class Firewall:
+    """One engine's table."""
+
+    def __init__(self, name: str, desired: Callable[[], Table]) -> None:
+        self.name = name
+        self._desired = desired
+        self._nft = tx.Nft()
+
+    def close(self) -> None:
+        """Let go of the socket; the rules stay."""
+        self._nft.close()
+
+    @property
+    def port_id(self) -> int:
+        """Our socket's name in the kernel's notifications."""
+        return int(self._nft.nl.sock.getsockname()[0])
+
+    def reconcile(self) -> bool:
+        """Compare, and rewrite the table in one transaction if it differs. True when it had to."""
+        table = self._desired()
+        if picture.read(self._nft, ruleset.FAMILY, self.name) == picture.picture_of(table):
+            return False
+        self._nft.commit(tx.replace_table(table))
+        return True
+
+    def exists(self) -> bool:
+        return (ruleset.FAMILY, self.name) in picture.tables(self._nft, self.name)
+
+    def publish(self, endpoint: Endpoint) -> None:
+        """Put the endpoint's published ports into the maps; a table that is gone or bent is rewritten whole."""
+        self._elements(endpoint, tx.add_elements)
+
+    def withdraw(self, endpoint: Endpoint) -> None:
+        """Take the endpoint's ports out of the maps; ``desired`` doesn't have them any more."""
+        self._elements(endpoint, tx.delete_elements)
+
+    def remove(self) -> None:
+        """The table and everything in it."""
+        self._nft.commit(tx.delete_table(ruleset.FAMILY, self.name))
+
+    def warn_of_others(self) -> list[str]:
+        """Log, and return, which other tables drop forwarded packets by policy: nothing of ours can overrule them."""
+        found = [f"{f} {t} {c}" for f, t, c in picture.forward_drops(self._nft) if t != self.name]
+        for chain in found:
+            log.warning(
+                "another firewall drops what it does not know: chain %s has policy drop: containers reach nothing, and published "
+                "ports answer this host only, unless it is told to accept the bridge (see docs/networks.md)", chain,
+            )  # fmt: skip
+        return found
+
+    def _elements(
+        self, endpoint: Endpoint, change: Callable[[str, str, str, list[Element]], Iterator[Request]]
+    ) -> None:
+        requests: list[Request] = []
+        for name, packed in ruleset.elements([endpoint]).items():
+            if packed:
+                requests += change(ruleset.FAMILY, self.name, name, packed)
+        try:
+            self._nft.commit(requests)
+        except NetlinkError as err:
+            log.warning("firewall table %s was changed behind our back (%s): writing it anew", self.name, err)
+            self.reconcile()
+
+
+class Watch:
+    """A socket that becomes readable when somebody else changes nftables: ``nft flush ruleset`` takes our table with it."""
+
+    def __init__(self, table: str, ours: int) -> None:
+        self._table = table
+        self._nl = Netlink(NETLINK_NETFILTER)
+        self._nl.sock.setblocking(False)
+        self._ignore(ours)
+        self._nl.subscribe(tx.NFNLGRP_NFTABLES)
+
+    def fileno(self) -> int:
+        return self._nl.sock.fileno()
+
+    def close(self) -> None:
+        self._nl.close()
+
+    def touched(self) -> bool:
+        """Read what came. True when our table may have been changed (or when too much came to tell)."""
+        found = False
+        while True:
+            try:
+                datagram = self._nl.sock.recv(1 << 16)
+            except BlockingIOError:
+                return found
+            except OSError:  # ENOBUFS: we missed some
+                found = True
+                continue
+            found = found or self._table.encode() in datagram
+
+    def _ignore(self, ours: int) -> None:
+        """A packet filter that passes over notifications of our own socket's changes, so that they don't wake the daemon.
+
+        Classic BPF on the nlmsghdr at offset 0: load nlmsg_pid (at 12, as network order), equal to ours → 0 bytes, else all.
+        """
+        swapped = socket.htonl(ours)
+        code = ((0x20, 0, 0, HEADER.size - 4), (0x15, 0, 1, swapped), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+        program = _Program(code)
+        self._nl.sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program.packed)
+
+
+_SO_ATTACH_FILTER = 26
+
+
+class _Program:
+    """A struct sock_fprog: a count and a pointer to its instructions, which must stay alive while the option is set."""
+
+    def __init__(self, code: tuple[tuple[int, int, int, int], ...]) -> None:
+        import ctypes
+
+        text = b"".join(struct.pack("=HBBI", *step) for step in code)
+        self._buffer = ctypes.create_string_buffer(text, len(text))
+        self.packed = struct.pack("@HP", len(code), ctypes.addressof(self._buffer))

@@ -1,0 +1,220 @@
+"""What can be built before the container is known: /proc, /dev and /sys, as Docker's default config has them.
+
+    <stage>/            a tmpfs in the init's own mount namespace, over a folder of the run-root
+      root/             where the container's root will be mounted
+      proc/             procfs with the default masks and read-only paths
+      dev/              devices, pts, shm, mqueue
+      sys/              sysfs with the default masks, fs/cgroup
+
+At create each tree moves to its place by one ``move_mount``, if the container's config asks for exactly this; else it stays
+here and is built anew from the config. Building it costs a parked init nothing that anybody waits for.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from berth.kernel import mount as m
+from berth.kernel.cgroups import Hierarchies
+from berth.kernel.files import openat2_in_root
+
+PROC = ("/proc", "proc", "proc", ("nosuid", "noexec", "nodev"))
+DEV = ("/dev", "tmpfs", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k"))
+PTS = ("/dev/pts", "devpts", "devpts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"))
+SYS = ("/sys", "sysfs", "sysfs", ("nosuid", "noexec", "nodev", "ro"))
+CGROUP = ("/sys/fs/cgroup", "cgroup", "cgroup", ("ro", "nosuid", "noexec", "nodev"))
+MQUEUE = ("/dev/mqueue", "mqueue", "mqueue", ("nosuid", "noexec", "nodev"))
+SHM = ("/dev/shm", "tmpfs", "shm", ("nosuid", "noexec", "nodev", "mode=1777", "size=67108864"))
+STAGED = {mount[0]: mount for mount in (PROC, DEV, PTS, SYS, CGROUP, MQUEUE, SHM)}
+TREE_OF = {"/proc": "proc", "/dev": "dev", "/dev/pts": "dev", "/dev/mqueue": "dev", "/dev/shm": "dev", "/sys": "sys",
+           "/sys/fs/cgroup": "sys"}  # fmt: skip
+CHILDREN = {"proc": (), "dev": ("/dev/pts", "/dev/mqueue", "/dev/shm"), "sys": ("/sys/fs/cgroup",)}
+
+DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
+LINKS = (
+    ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx"), ("core", "/proc/kcore"),
+)  # fmt: skip
+_BASIC = m.ATTR_NOSUID | m.ATTR_NOEXEC | m.ATTR_NODEV
+
+
+class Stage:
+    """The folder and what stands in it. ``masked`` and ``readonly`` are the paths that were applied, a tree each."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.place = -1  # the folder that the container's root will be mounted on
+        self.ready = False
+        self.masked: frozenset[str] = frozenset()
+        self.readonly: frozenset[str] = frozenset()
+
+    def open_folder(self) -> None:
+        """Only the folder for the root: all that a container with its own ways needs. After: the mount namespace is new."""
+        self.place = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def mount_base(self) -> None:
+        """A tmpfs for the trees, in it the folder for the root."""
+        fd = m.new_filesystem("tmpfs", ["mode=700", "size=1m"], m.ATTR_NOSUID)
+        _place(fd, self.path)
+        os.mkdir(self.path + "/root", 0o755)
+        self.place = os.open(self.path + "/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def build(self, hierarchies: Hierarchies, masked: Sequence[str], readonly: Sequence[str]) -> None:
+        """Build the three trees. After: the namespaces are unshared. Raises: OSError."""
+        for name in ("proc", "dev", "sys"):
+            os.mkdir(f"{self.path}/{name}", 0o755)
+        _place(m.new_filesystem("proc", [], _BASIC, source="proc"), self.path + "/proc")
+        _place(
+            m.new_filesystem("tmpfs", ["mode=755", "size=65536k"], m.ATTR_NOSUID | m.ATTR_STRICTATIME),
+            self.path + "/dev",
+        )
+        dev_fd = os.open(self.path + "/dev", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fill_dev(dev_fd)
+        for name in ("pts", "shm", "mqueue"):
+            os.mkdir(name, 0o755, dir_fd=dev_fd)
+        os.close(dev_fd)
+        _place(
+            m.new_filesystem("devpts", ["newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+                             m.ATTR_NOSUID | m.ATTR_NOEXEC),
+            self.path + "/dev/pts",
+        )  # fmt: skip
+        _place(m.new_filesystem("tmpfs", ["mode=1777", "size=67108864"], _BASIC, source="shm"), self.path + "/dev/shm")
+        _place(m.new_filesystem("mqueue", [], _BASIC), self.path + "/dev/mqueue")
+        _place(m.new_filesystem("sysfs", [], _BASIC | m.ATTR_RDONLY), self.path + "/sys")
+        if os.path.isdir(self.path + "/sys/fs/cgroup"):
+            place_cgroups(hierarchies, os.open(self.path + "/sys/fs/cgroup", os.O_PATH | os.O_CLOEXEC), True)
+        base_fd = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.masked = frozenset(p for p in masked if mask(base_fd, p))
+        self.readonly = frozenset(p for p in readonly if make_readonly(base_fd, p))
+        os.close(base_fd)
+        self.ready = True
+
+    def serves(self, tree: str, mounts: Mapping[str, tuple[Any, ...]], masked: set[str], readonly: set[str]) -> bool:
+        """Whether a config asks for exactly what stands in ``tree``."""
+        if not self.ready or mounts.get("/" + tree) != STAGED["/" + tree]:
+            return False
+        if any(child not in mounts for child in CHILDREN[tree]):
+            return False
+        prefix = f"/{tree}/"
+        return all(p in masked for p in self.masked if p.startswith(prefix)) and all(
+            p in readonly for p in self.readonly if p.startswith(prefix)
+        )
+
+
+def _place(fd: int, path: str) -> None:
+    target = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        m.move_mount(fd, target)
+    finally:
+        os.close(target)
+        os.close(fd)
+
+
+def fill_dev(dev_fd: int) -> None:
+    """The default devices and links in an empty /dev."""
+    before = os.umask(0)
+    for name, major, minor in DEVICES:
+        os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=dev_fd)
+    os.umask(before)
+    for name, target in LINKS:
+        os.symlink(target, name, dir_fd=dev_fd)
+
+
+def place_cgroups(hierarchies: Hierarchies, target_fd: int, readonly: bool, *, own_view: bool = True) -> None:
+    """The container's view of its own cgroups: cgroup2, or a tmpfs with a mount for each v1 hierarchy.
+
+    ``own_view``: the cgroup namespace is unshared, so each mount's root is the container's own group. Without one, a v1
+    hierarchy shows that group all the same, by a bind, as every runtime does; a v2 tree is the host's.
+    """
+    attributes = _BASIC | (m.ATTR_RDONLY if readonly else 0)
+    if hierarchies.version == 2:
+        fd = m.new_filesystem("cgroup2", [], attributes)
+        m.move_mount(fd, target_fd)
+        os.close(fd)
+        os.close(target_fd)
+        return
+    top_fd = m.new_filesystem("tmpfs", ["mode=755", "size=1m"], _BASIC)
+    m.move_mount(top_fd, target_fd)
+    os.close(target_fd)
+    for key in hierarchies.mounts:
+        name = key.removeprefix("name=")
+        os.mkdir(name, 0o755, dir_fd=top_fd)
+        try:
+            fd = _hierarchy(key, attributes) if own_view else _own_group(key, hierarchies.mounts[key], attributes)
+        except OSError:
+            continue  # a hierarchy that this namespace may not mount
+        place_fd = os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=top_fd)
+        m.move_mount(fd, place_fd)
+        os.close(place_fd)
+        os.close(fd)
+        if "," in key:
+            for alias in key.split(","):
+                os.symlink(name, alias, dir_fd=top_fd)
+    if readonly:
+        m.mount_setattr(top_fd, m.ATTR_RDONLY)
+    os.close(top_fd)
+
+
+def _hierarchy(key: str, attributes: int) -> int:
+    options = ["none", key] if key.startswith("name=") else key.split(",")
+    return m.new_filesystem("cgroup", options, attributes)
+
+
+def _own_group(key: str, where: str, attributes: int) -> int:
+    """A bind of the group that this process is in. Raises: OSError."""
+    with open("/proc/self/cgroup", encoding="utf-8") as file:
+        for line in file:
+            _, controllers, path = line.rstrip("\n").split(":", 2)
+            if controllers == key:
+                fd = m.open_tree(m.AT_FDCWD, where + path, m.OPEN_TREE_CLONE)
+                m.mount_setattr(fd, attributes)
+                return fd
+    raise OSError(2, "this process is in no group of the hierarchy", key)
+
+
+def mask(root_fd: int, path: str) -> bool:
+    """Hide ``path``: a file behind the host's /dev/null, a directory behind an empty read-only tmpfs.
+
+    False when there is nothing to hide. CVE-2025-31133: the source is the host's own null device, opened before the
+    container's tree is entered, and checked; never a path inside.
+    """
+    target = _target(root_fd, path)
+    if target < 0:
+        return False
+    try:
+        if stat.S_ISDIR(os.fstat(target).st_mode):
+            fd = m.new_filesystem("tmpfs", ["nr_blocks=1", "nr_inodes=1", "mode=755"], _BASIC | m.ATTR_RDONLY)
+        else:
+            fd = m.open_tree(m.AT_FDCWD, "/dev/null", m.OPEN_TREE_CLONE)
+            info = os.fstat(fd)
+            if not stat.S_ISCHR(info.st_mode) or info.st_rdev != os.makedev(1, 3):
+                raise OSError(22, "/dev/null is not the null device", path)
+        m.move_mount(fd, target)
+        os.close(fd)
+    finally:
+        os.close(target)
+    return True
+
+
+def make_readonly(root_fd: int, path: str) -> bool:
+    """Bind ``path`` over itself, read-only. False when it does not exist."""
+    target = _target(root_fd, path)
+    if target < 0:
+        return False
+    fd = m.open_tree(target, "", m.OPEN_TREE_CLONE | m.AT_EMPTY_PATH | m.AT_RECURSIVE)
+    m.mount_setattr(fd, m.ATTR_RDONLY, recursive=True)
+    m.move_mount(fd, target)
+    os.close(fd)
+    os.close(target)
+    return True
+
+
+def _target(root_fd: int, path: str) -> int:
+    """An O_PATH descriptor of what stands at ``path`` inside the root, -1 when nothing does. Raises: OSError (a magic link)."""
+    try:
+        return openat2_in_root(root_fd, path, os.O_PATH)
+    except (FileNotFoundError, NotADirectoryError):
+        return -1

@@ -1,0 +1,636 @@
+"""One shim: it parks, gets a container, keeps it, and tells whoever asks how it ended.
+
+parked ──create──▶ created ──start──▶ running ──init exits──▶ ended ──delete──▶ (gone)
+  └─ the daemon goes away: gone too        └─ the daemon goes away: nothing happens
+"""
+
+from __future__ import annotations
+
+import base64
+import gc
+import os
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from berth.base.clock import now_ns
+from berth.base.errors import BerthError, Conflict, Internal, InvalidArgument, NotFound, from_oserror
+from berth.kernel import process as p
+from berth.kernel import tty
+from berth.kernel.cgroups import Cgroup, Hierarchies
+from berth.logs.writer import LogWriter, open_writer
+from berth.oci import launch
+from berth.oci.init import StageDefaults
+from berth.shim import records
+from berth.shim.conn import Conn
+from berth.shim.loop import EpollLoop
+from berth.shim.streams import EPOLLIN, EPOLLOUT, Client, Hub
+from berth.spec.shim import VERSION, AttachOptions, ExitRecord
+
+DRAIN_GRACE_S = 0.2
+EXEC_GRACE_S = 0.05
+ACK_PATIENCE_S = 1.0
+ABANDONED_GRACE_S = 10.0
+
+
+class ExecState:
+    """A process beside init."""
+
+    __slots__ = ("code", "exec_id", "hub", "kill_at", "pidfd", "until")
+
+    def __init__(self, exec_id: str, pidfd: int, hub: Hub) -> None:
+        self.exec_id = exec_id
+        self.pidfd = pidfd
+        self.hub = hub
+        self.code: int | None = None
+        self.until = 0.0
+        self.kill_at = 0.0
+
+
+class Shim:
+    """State and event loop of one shim."""
+
+    def __init__(
+        self, control: socket.socket, hierarchies: Hierarchies, defaults: StageDefaults, parent: str, name: str,
+        init_path: str,
+    ) -> None:  # fmt: skip
+        self._loop = EpollLoop()
+        self._hierarchies = hierarchies
+        self._defaults = defaults
+        self._init_path = init_path
+        self._cgroup: Cgroup = hierarchies.group(parent, name)
+        self._init: launch.InitHandle | None = None
+        self._phase = "parked"
+        self._id = ""
+        self._shim_dir = ""
+        self._linux: dict[str, Any] = {}
+        self._log: LogWriter | None = None
+        self._hub: Hub | None = None
+        self._execs: dict[int, ExecState] = {}  # by pid
+        self._record: ExitRecord | None = None
+        self._status = 0
+        self._reaped_at = 0.0
+        self._listener: socket.socket | None = None
+        self._conns: list[Conn] = []
+        self._events: deque[dict[str, Any]] = deque()
+        self._event_number = 0
+        self._after_ack: list[tuple[int, float, Callable[[], None]]] = []
+        self._leaving = False
+        self._later: deque[Callable[[], None]] = deque()
+        self._oom_before = 0
+        self._wake_read, wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        wake_write.setblocking(False)
+        self._wake_write = wake_write
+        signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, _noop)
+        self._loop.watch(self._wake_read.fileno(), EPOLLIN, self._child_signal)
+        self._add_conn(control)
+
+    # --- the loop
+
+    def run(self) -> None:
+        """Until there is nothing left to keep."""
+        while not (self._leaving and not self._open_clients()):
+            self._loop.step(self._timeout())
+            while self._later:
+                self._later.popleft()()
+            self._tick()
+        self._goodbye()
+
+    def _timeout(self) -> float:
+        if self._later:
+            return 0.0
+        if self._reaped_at or any(e.code is not None for e in self._execs.values()) or self._after_ack:
+            return 0.01
+        hubs = self._hubs()
+        if (
+            self._leaving
+            or any(e.kill_at for e in self._execs.values())
+            or any(h.paused or any(c.out for c in h.clients) for h in hubs)
+        ):
+            return 0.5
+        return -1
+
+    def _hubs(self) -> list[Hub]:
+        found = [e.hub for e in self._execs.values()]
+        if self._hub is not None:
+            found.append(self._hub)
+        return found
+
+    def _open_clients(self) -> bool:
+        return any(c.out for h in self._hubs() for c in h.clients)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        for hub in self._hubs():
+            hub.tick(now)
+        if self._reaped_at:
+            self._try_end(now)
+        for pid, state in tuple(self._execs.items()):
+            if state.code is not None:
+                self._try_end_exec(pid, state, now)
+            elif state.kill_at and now > state.kill_at:
+                signal.pidfd_send_signal(state.pidfd, signal.SIGKILL)
+        for entry in tuple(self._after_ack):
+            if now > entry[1]:
+                self._after_ack.remove(entry)
+                entry[2]()
+
+    def _goodbye(self) -> None:
+        for conn in tuple(self._conns):
+            conn.flush()
+            conn.close()
+
+    def _remove_files(self) -> None:
+        """Socket and records, before anybody is told that this shim is gone: its successor uses the same folder."""
+        if self._listener is None:
+            return
+        self._loop.unwatch(self._listener.fileno())
+        self._listener.close()
+        self._listener = None
+        for name in ("shim.sock", "shim.json", "exit.json"):
+            try:
+                os.unlink(os.path.join(self._shim_dir, name))
+            except OSError:
+                pass
+        try:
+            os.rmdir(self._shim_dir)
+        except OSError:
+            pass
+
+    # --- connections
+
+    def _add_conn(self, sock: socket.socket) -> None:
+        conn = Conn(sock, self._request, self._conn_gone)
+        self._conns.append(conn)
+        self._loop.watch(conn.fd, EPOLLIN, lambda events: self._conn_ready(conn, events))
+
+    def _conn_ready(self, conn: Conn, events: int) -> None:
+        if events & EPOLLOUT:
+            conn.flush()
+        if events & ~EPOLLOUT and not conn.closed:
+            conn.readable()
+        self._watch_conn(conn)
+
+    def _watch_conn(self, conn: Conn) -> None:
+        if not conn.closed:
+            self._loop.watch(
+                conn.fd, EPOLLIN | (EPOLLOUT if conn.wants_write else 0),
+                lambda events: self._conn_ready(conn, events),
+            )  # fmt: skip
+
+    def _conn_gone(self, conn: Conn) -> None:
+        self._loop.unwatch(conn.fd)
+        if conn in self._conns:
+            self._conns.remove(conn)
+        if self._phase in ("parked", "created") and not self._conns:
+            self._discard()
+
+    def _accept(self, events: int) -> None:
+        if self._listener is None:
+            return
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return
+        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        if int.from_bytes(raw[4:8], "little") != 0:
+            sock.close()  # only root may speak to a shim
+            return
+        self._add_conn(sock)
+
+    def _request(self, conn: Conn, message: dict[str, Any], fds: list[int]) -> None:
+        op, seq = message.get("op"), message.get("seq")
+        handler = getattr(self, f"_op_{op}", None)
+        try:
+            if handler is None:
+                raise InvalidArgument(f"the shim knows no operation {op!r}")
+            answer = handler(conn, message.get("args") or {}, fds)
+        except BerthError as err:
+            conn.send({"re": seq, "error": err.to_wire()})
+        except OSError as err:
+            conn.send({"re": seq, "error": from_oserror(err, str(op)).to_wire()})
+        except Exception as err:  # our own fault must reach the daemon's log, not end the container
+            conn.send({"re": seq, "error": Internal(f"{op}: {type(err).__name__}: {err}").to_wire()})
+        else:
+            if answer is not None:
+                conn.send({"re": seq, "ok": answer})
+        finally:
+            for fd in fds:
+                _close(fd)
+        self._watch_conn(conn)
+
+    def _emit(self, event: dict[str, Any]) -> int:
+        self._event_number += 1
+        event["n"] = self._event_number
+        self._events.append(event)
+        for conn in tuple(self._conns):
+            conn.send(event)
+        return self._event_number
+
+    # --- operations
+
+    def park(self, linux: dict[str, Any] | None, *, staged: bool) -> None:
+        """Make the cgroup and the init. ``linux``: of the config, for an init that is made for one container."""
+        self._cgroup.create()
+        try:
+            self._cgroup.apply_device_rules([])
+            self._init = launch.park_init(self._cgroup, self._hierarchies, self._defaults, staged=staged, linux=linux)
+        except BaseException:
+            self._cgroup.delete()
+            raise
+        self._oom_before = self._cgroup.oom_kills()
+        for conn in self._conns:
+            conn.send({"event": "parked", "pid": os.getpid(), "init": self._init.pid, "version": VERSION},
+                      (self._init.netns_fd, self._init.rtnl_fd))  # fmt: skip
+        os.close(self._init.netns_fd)
+        os.close(self._init.rtnl_fd)
+        self._init.netns_fd = self._init.rtnl_fd = -1
+
+    def _op_hello(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """A daemon takes over: it gets every event that nobody acknowledged, after this answer."""
+        conn.greeted = True
+        self._later.append(lambda: self._repeat(conn))
+        return {
+            "version": VERSION, "id": self._id, "phase": self._phase,
+            "pid": self._init.pid if self._init is not None else 0,
+        }  # fmt: skip
+
+    def _repeat(self, conn: Conn) -> None:
+        for event in tuple(self._events):
+            conn.send(event)
+
+    def _op_create(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        if self._phase != "parked" or self._init is None:
+            raise Conflict(f"the shim is {self._phase}")
+        spec, stdio = args["spec"], args["stdio"]
+        self._id, self._shim_dir, self._linux = args["id"], args["shim_dir"], spec.get("linux") or {}
+        resources = self._linux.get("resources") or {}
+        warnings = []
+        try:
+            self._cgroup.rename(args["cgroup"]["name"])
+            if resources:
+                if resources.get("devices"):
+                    self._cgroup.apply_device_rules(resources["devices"])
+                warnings = self._cgroup.apply(resources)
+        except OSError as err:
+            raise from_oserror(err, "set the container's limits", op="cgroup") from err
+        self._listen()
+        self._log = open_writer(args["log"])
+        hub = self._hub = Hub(
+            self._loop, tty=stdio["tty"], stdin_once=stdio["stdin_once"], log=self._log.write,
+            log_end=self._log.finish, on_detach=lambda: self._detached(None),
+        )  # fmt: skip
+        pipes = _Pipes(tty=stdio["tty"], stdin=stdio["stdin"])
+        try:
+            master, more = self._init.create(
+                spec, args["rootfs"], pipes.child, rows=stdio["rows"], cols=stdio["cols"],
+                init_path=self._init_path if args.get("init") else "",
+            )  # fmt: skip
+        except BaseException:
+            pipes.close_all()
+            raise
+        pipes.hand_to(hub, master, stdin=stdio["stdin"])
+        for options, fd in zip(args["attach"], fds, strict=False):
+            self._attach(hub, options, os.dup(fd))
+        self._phase = "created"
+        return {"pid": self._init.pid, "warnings": warnings + more, "cgroup": self._cgroup.name}
+
+    def _listen(self) -> None:
+        try:
+            os.makedirs(self._shim_dir, 0o700, exist_ok=True)
+            path = os.path.join(self._shim_dir, "shim.sock")
+            if os.path.lexists(path):
+                os.unlink(path)
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            listener.bind(path)
+            listener.listen(8)
+            listener.setblocking(False)
+            records.write_shim(self._shim_dir, self._id)
+        except OSError as err:
+            raise from_oserror(err, "make the shim's socket", path=self._shim_dir) from err
+        self._listener = listener
+        self._loop.watch(listener.fileno(), EPOLLIN, self._accept)
+
+    def _op_start(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        if self._phase != "created" or self._init is None:
+            raise Conflict(f"the shim is {self._phase}")
+        self._init.start()
+        self._phase = "running"
+        return {}
+
+    def _op_kill(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        if self._init is None or self._init.pidfd < 0 or self._reaped_at or self._record is not None:
+            raise NotFound("the container's process has ended")
+        if args.get("exec_id"):
+            self._kill_exec(str(args["exec_id"]), int(args["signal"]))
+            return {}
+        if args.get("all"):
+            self._cgroup.kill()
+            return {}
+        try:
+            signal.pidfd_send_signal(self._init.pidfd, int(args["signal"]))
+        except ProcessLookupError:
+            raise NotFound("the container's process has ended") from None
+        return {}
+
+    def _kill_exec(self, exec_id: str, number: int) -> None:
+        state = next((e for e in self._execs.values() if e.exec_id == exec_id and e.code is None), None)
+        if state is None:
+            raise NotFound(f"No such exec instance: {exec_id}")
+        try:
+            signal.pidfd_send_signal(state.pidfd, number)
+        except ProcessLookupError:
+            pass  # it has just ended: its event comes
+
+    def _exec_abandoned(self, exec_id: str) -> None:
+        """The client of an exec vanished: the process hears it as from a terminal that is gone, and ends some time after."""
+        for pid, state in self._execs.items():
+            if state.exec_id == exec_id and state.code is None and not state.kill_at:
+                state.kill_at = time.monotonic() + ABANDONED_GRACE_S
+                try:
+                    os.killpg(pid, signal.SIGHUP)
+                except (ProcessLookupError, PermissionError):
+                    pass
+
+    def _op_exec(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        if self._phase != "running" or self._init is None or self._reaped_at:
+            raise Conflict("the container does not run")
+        exec_id, stdio = args["exec_id"], args["stdio"]
+        hub = Hub(
+            self._loop, tty=stdio["tty"], stdin_once=True, log=_no_log, log_end=_no_log_end,
+            on_detach=lambda: self._detached(exec_id), on_vanish=lambda: self._exec_abandoned(exec_id),
+        )  # fmt: skip
+        pipes = _Pipes(tty=stdio["tty"], stdin=stdio["stdin"])
+        try:
+            pid, pidfd, master = launch.exec_process(
+                self._init.pidfd, self._cgroup, self._linux, args["process"], pipes.child, rows=stdio["rows"],
+                cols=stdio["cols"],
+            )  # fmt: skip
+        except BaseException:
+            pipes.close_all()
+            raise
+        pipes.hand_to(hub, master, stdin=stdio["stdin"])
+        self._execs[pid] = ExecState(exec_id, pidfd, hub)
+        if fds and args.get("attach"):
+            self._attach(hub, args["attach"], os.dup(fds[0]))
+        self._later.append(self._reap)  # it may have ended before it was known here
+        return {"pid": pid}
+
+    def _op_attach(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        if self._hub is None or not fds:
+            raise Conflict("the container does not run")
+        if self._record is not None:
+            return {}  # it has ended: the client sees the end of its stream
+        self._attach(self._hub, args["options"], os.dup(fds[0]))
+        return {}
+
+    def _attach(self, hub: Hub, options: AttachOptions, fd: int) -> None:
+        client = Client(
+            self._loop, socket.socket(fileno=fd), stdin=options["stdin"], stdout=options["stdout"],
+            stderr=options["stderr"], framed=options["framed"] and not hub.tty,
+            detach_keys=base64.b64decode(options["detach_keys"]),
+        )  # fmt: skip
+        hub.attach(client, base64.b64decode(options["early"]))
+
+    def _detached(self, exec_id: str | None) -> None:
+        self._emit({"event": "detached", "exec_id": exec_id})
+
+    def _op_resize(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        hub = self._hub
+        if args.get("exec_id"):
+            hub = next((e.hub for e in self._execs.values() if e.exec_id == args["exec_id"]), None)
+            if hub is None:
+                raise NotFound(f"No such exec instance: {args['exec_id']}")
+        if hub is not None and hub.master >= 0:
+            tty.set_winsize(hub.master, int(args["rows"]), int(args["cols"]))
+        return {}
+
+    def _op_pause(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        self._cgroup.freeze()
+        return {}
+
+    def _op_resume(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        self._cgroup.thaw()
+        return {}
+
+    def _op_update(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        return {"warnings": self._cgroup.apply(args["resources"])}
+
+    def _op_state(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        return {
+            "id": self._id, "phase": self._phase, "pid": self._init.pid if self._init is not None else 0,
+            "pids": self._cgroup.procs(), "stats": self._cgroup.stats(), "lost": self._log.lost if self._log else 0,
+        }  # fmt: skip
+
+    def _op_close_stdin(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        if self._hub is not None:
+            self._hub.close_stdin()
+        return {}
+
+    def _op_reopen_log(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        if self._log is not None:
+            self._log.reopen()
+        return {}
+
+    def _op_ack(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> None:
+        number = int(args["n"])
+        while self._events and self._events[0]["n"] <= number:
+            self._events.popleft()
+        for entry in tuple(self._after_ack):
+            if entry[0] <= number:
+                self._after_ack.remove(entry)
+                entry[2]()
+
+    def _op_delete(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Clean up after the end; an init that still lives is killed."""
+        if self._record is None:
+            self._discard()
+        else:
+            self._remove_cgroup()
+            self._remove_files()
+            self._leaving = True
+        return {}
+
+    def _discard(self) -> None:
+        """Nobody wants this container (any more): kill it and go."""
+        if self._init is not None and self._init.pidfd >= 0 and not self._reaped_at and self._record is None:
+            self._cgroup_kill()
+            self._init.kill()
+            try:
+                os.waitpid(self._init.pid, 0)
+            except ChildProcessError:
+                pass
+        if self._hub is not None:
+            self._hub.finish()
+        if self._log is not None:
+            self._log.close()
+        self._remove_cgroup()
+        self._remove_files()
+        self._reaped_at = 0.0
+        self._leaving = True
+
+    def _cgroup_kill(self) -> None:
+        try:
+            self._cgroup.kill()
+        except OSError:
+            pass
+
+    def _remove_cgroup(self) -> None:
+        for attempt in range(50):
+            try:
+                self._cgroup.delete()
+                return
+            except OSError:
+                self._cgroup_kill()
+                time.sleep(0.001 * (attempt + 1))  # processes of a shared pid namespace are still ending
+
+    # --- ends
+
+    def _child_signal(self, events: int) -> None:
+        try:
+            self._wake_read.recv(512)
+        except BlockingIOError:
+            pass
+        self._reap()
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            code = -os.waitstatus_to_exitcode(status) + 128 if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            if self._init is not None and pid == self._init.pid:
+                self._status = status
+                self._reaped_at = time.monotonic()
+                self._try_end(self._reaped_at)
+            elif pid in self._execs:
+                state = self._execs[pid]
+                state.code = code
+                state.until = time.monotonic() + EXEC_GRACE_S
+                self._try_end_exec(pid, state, time.monotonic())
+
+    def _try_end(self, now: float) -> None:
+        """The container has ended once its output was read to the end (or somebody else holds it open too long)."""
+        if self._phase == "created" or self._init is None:
+            return  # killed before it was started: the start's own error tells
+        if self._hub is not None and not self._hub.drain() and now - self._reaped_at < DRAIN_GRACE_S:
+            return
+        self._reaped_at = 0.0
+        status = self._status
+        signalled = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        if self._log is not None:
+            self._log.close()
+        record: ExitRecord = {
+            "id": self._id, "code": 128 + signalled if signalled else os.WEXITSTATUS(status), "signal": signalled,
+            "oom_killed": signalled == signal.SIGKILL and self._cgroup.oom_kills() > self._oom_before,
+            "at_ns": now_ns(),
+        }  # fmt: skip
+        self._record = record
+        self._phase = "ended"
+        os.close(self._init.pidfd)
+        self._init.pidfd = -1
+        try:
+            records.write_exit(self._shim_dir, record)
+        except OSError:
+            pass  # no space left: the event still tells, as long as this shim lives
+        self._emit({"event": "exited", **record})
+        if self._hub is not None:
+            self._hub.finish()
+
+    def _try_end_exec(self, pid: int, state: ExecState, now: float) -> None:
+        if not state.hub.drain() and now < state.until:
+            return
+        del self._execs[pid]
+        os.close(state.pidfd)
+        number = self._emit({"event": "exec_exited", "exec_id": state.exec_id, "code": state.code})
+        if self._conns:
+            # the client asks for the exit code as soon as its stream ends: the daemon must know it by then
+            self._after_ack.append((number, now + ACK_PATIENCE_S, state.hub.finish))
+        else:
+            state.hub.finish()
+
+
+class _Pipes:
+    """Standard streams of a process: ours and the child's ends. Without standard input: /dev/null."""
+
+    def __init__(self, *, tty: bool, stdin: bool) -> None:
+        self.child: list[int] = []
+        self._ours: list[int] = []
+        self._tty = tty
+        if tty:
+            return
+        if stdin:
+            read, write = os.pipe()
+            self.child.append(read)
+            self._ours.append(write)
+        else:
+            self.child.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+            self._ours.append(-1)
+        for _ in range(2):
+            read, write = os.pipe()
+            self.child.append(write)
+            self._ours.append(read)
+
+    def hand_to(self, hub: Hub, master: int, *, stdin: bool) -> None:
+        if self._tty:
+            hub.set_master(master)
+            return
+        for fd in self.child:
+            os.close(fd)
+        if self._ours[0] >= 0:
+            hub.set_stdin(self._ours[0])
+        hub.add_output(self._ours[1], "stdout")
+        hub.add_output(self._ours[2], "stderr")
+
+    def close_all(self) -> None:
+        for fd in (*self.child, *self._ours):
+            if fd >= 0:
+                _close(fd)
+
+
+def _close(fd: int) -> None:
+    try:
+        os.close(fd)
+    except OSError:
+        pass
+
+
+def _noop(number: int, frame: object) -> None:
+    return
+
+
+def _no_log(stream: str, chunk: bytes) -> None:
+    return
+
+
+def _no_log_end(stream: str) -> None:
+    return
+
+
+def run_shim(
+    control: socket.socket, hierarchies: Hierarchies, defaults: StageDefaults, parent: str, name: str, init_path: str,
+    linux: dict[str, Any] | None,
+) -> None:  # fmt: skip
+    """Be a shim until there is nothing left to keep. After: a fork from the zygote, whose ignored signals stay ignored."""
+    p.set_name("berth-shim")
+    p.prctl(p.PR_SET_CHILD_SUBREAPER, 1)
+    gc.disable()  # nothing here makes cycles; a collection would unshare the zygote's pages
+    shim = Shim(control, hierarchies, defaults, parent, name, init_path)
+    try:
+        shim.park(linux, staged=True)
+    except BerthError as err:
+        Conn(control, lambda *_: None, lambda _: None).send({"event": "failed", "error": err.to_wire()})
+        return
+    except OSError as err:
+        wire = from_oserror(err, f"park a shim: {err.filename or ''}").to_wire()
+        Conn(control, lambda *_: None, lambda _: None).send({"event": "failed", "error": wire})
+        return
+    shim.run()

@@ -1,0 +1,93 @@
+"""Parked shims: made ahead of time, because the kernel takes its time for namespaces and mounts.
+
+A claim takes one that is ready. The pool is filled again in the background once starts have paused for ``QUIET_S``: longer
+than one start takes, so that refilling does not compete with the start that emptied it, and shorter than a client needs from
+one ``docker run`` to the next (about 20 ms), so that runs in a row find one ready each time. A burst that outruns the pool
+forks on demand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any
+
+from berth.base.errors import BerthError
+from berth.base.ids import new_id
+from berth.shim_client.shim import Shim
+from berth.shim_client.zygote import Zygote
+
+log = logging.getLogger("berth.pool")
+
+QUIET_S = 0.015
+
+
+class ShimPool:
+    def __init__(self, zygote: Zygote, *, size: int) -> None:
+        self._zygote = zygote
+        self._size = size
+        self._parked: deque[Shim] = deque()
+        self._refill: asyncio.Task[None] | None = None
+        self._closed = False
+        self._last_claim = 0.0
+
+    async def open(self) -> None:
+        """Park the first shims. A host that can't is told at the first start, not here."""
+        await self._fill()
+
+    async def claim(self, *, unparked: bool = False, linux: Any = None, parent: str = "") -> Shim:
+        """A shim for one container. ``unparked``: one whose config (namespaces, cgroup parent) a parked one can't serve.
+
+        ``linux``: of its config: namespaces (all of them), uidMappings, gidMappings.
+
+        Raises: what kept the shim from being made.
+        """
+        self._last_claim = asyncio.get_running_loop().time()
+        if unparked:
+            return await self._zygote.fork_shim(_slot(), linux=linux, parent=parent)
+        while self._parked:
+            shim = self._parked.popleft()
+            if not shim.gone:
+                self._refill_soon()
+                return shim
+        self._refill_soon()
+        return await self._zygote.fork_shim(_slot())
+
+    def _refill_soon(self) -> None:
+        if self._refill is None and not self._closed and self._size:
+            self._refill = asyncio.get_running_loop().create_task(self._refill_when_quiet())
+
+    async def _refill_when_quiet(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while (rest := self._last_claim + QUIET_S - loop.time()) > 0:
+                await asyncio.sleep(rest)
+            await self._fill()
+        finally:
+            self._refill = None
+
+    async def _fill(self) -> None:
+        while len(self._parked) < self._size and not self._closed:
+            try:
+                shim = await self._zygote.fork_shim(_slot())
+            except (BerthError, OSError) as err:
+                log.error("cannot park a shim: %s", err)
+                return
+            if self._closed:
+                await shim.discard()
+                return
+            self._parked.append(shim)
+
+    async def close(self) -> None:
+        """Let the parked shims go."""
+        self._closed = True
+        if self._refill is not None:
+            self._refill.cancel()
+        for shim in self._parked:
+            await shim.discard()
+        self._parked.clear()
+
+
+def _slot() -> str:
+    return "park-" + new_id()[:24]

@@ -1,0 +1,68 @@
+"""Values that cross from the API's doors into the engine where streams are concerned."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from berth.base.errors import InvalidArgument
+
+
+class WaitResult(NamedTuple):
+    """How a wait ended: the exit code, or the error sentence for a container that could not run."""
+
+    code: int
+    error: str | None
+
+
+class AttachPlan(NamedTuple):
+    """Which streams an attach or exec start wants. ``detach_keys`` is raw bytes, b"" for none."""
+
+    stdin: bool
+    stdout: bool
+    stderr: bool
+    stream: bool
+    logs: bool
+    detach_keys: bytes
+
+
+class LogQuery(NamedTuple):
+    """What of a container's log is wanted. Times in nanoseconds since the epoch; ``tail`` None is all."""
+
+    stdout: bool
+    stderr: bool
+    follow: bool
+    since_ns: int | None
+    until_ns: int | None
+    timestamps: bool
+    tail: int | None
+    details: bool
+
+
+class LogStream(NamedTuple):
+    """``chunks`` yields encoded bytes ready for the wire: framed unless ``tty``."""
+
+    tty: bool
+    chunks: AsyncIterator[bytes]
+
+
+_SPECIAL = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
+
+
+def parse_detach_keys(text: str | None) -> bytes:
+    """``ctrl-p,ctrl-q`` → b"\\x10\\x11"; None or "" → the default. Raises: InvalidArgument."""
+    if not text:
+        return b"\x10\x11"
+    keys = bytearray()
+    for word in text.split(","):
+        if len(word) == 1:
+            keys.append(ord(word) & 0xFF)
+            continue
+        letter = word[5:].lower() if word.lower().startswith("ctrl-") else ""
+        if len(letter) == 1 and "a" <= letter <= "z":
+            keys.append(ord(letter) - 96)
+        elif letter in _SPECIAL:
+            keys.append(_SPECIAL[letter])
+        else:
+            raise InvalidArgument(f"Unknown character: '{word}'")
+    return bytes(keys)

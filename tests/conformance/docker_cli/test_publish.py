@@ -1,0 +1,123 @@
+"""Published ports: reachable from the host, refused when taken, free again afterwards."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from harness.daemon import Daemon
+from harness.eventually import eventually
+from harness.ports import free_port
+
+pytestmark = pytest.mark.root
+
+HTTPD = ("busybox", "httpd", "-f", "-h", "/var/www")
+
+
+def fetch(address: str) -> str:
+    try:
+        with urllib.request.urlopen(f"http://{address}/", timeout=3) as answer:
+            return str(answer.read().decode())
+    except OSError as err:
+        raise AssertionError(f"http://{address}/: {err}") from None
+
+
+def host_address() -> str:
+    """An address of this host's that is not loopback, if there is one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("192.0.2.1", 9))
+            return str(sock.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
+def test_a_published_port_answers(engine: Daemon) -> None:
+    port = free_port()
+    engine.docker("run", "-d", "--name", "web", "-p", f"{port}:80", *HTTPD)
+    for address in (f"127.0.0.1:{port}", f"{host_address()}:{port}", f"[::1]:{port}"):
+        eventually(lambda address=address: fetch(address) == "hello from busybox\n")
+    assert engine.docker("port", "web").lines == [f"80/tcp -> 0.0.0.0:{port}", f"80/tcp -> [::]:{port}"]
+    assert f"0.0.0.0:{port}->80/tcp" in engine.docker("ps").out
+
+
+def test_a_port_of_the_engines_choice(engine: Daemon) -> None:
+    engine.docker("run", "-d", "--name", "web", "-p", "80", *HTTPD)
+    chosen = engine.docker("port", "web", "80/tcp").lines[0].rpartition(":")[2]
+    eventually(lambda: fetch(f"127.0.0.1:{chosen}") == "hello from busybox\n")
+
+
+def test_only_where_it_was_published(engine: Daemon) -> None:
+    port = free_port()
+    engine.docker("run", "-d", "-p", f"127.0.0.1:{port}:80", *HTTPD)
+    eventually(lambda: fetch(f"127.0.0.1:{port}") == "hello from busybox\n")
+    if host_address() != "127.0.0.1":
+        with pytest.raises(AssertionError):
+            fetch(f"{host_address()}:{port}")
+
+
+ECHO = """
+import socket
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.bind(("", 9000))
+while True:
+    words, peer = sock.recvfrom(2048)
+    sock.sendto(words, peer)
+"""
+
+
+def test_udp(engine: Daemon) -> None:
+    port = free_port()
+    engine.docker("run", "-d", "--name", "echo", "-p", f"{port}:9000/udp", "busybox", "sleep", "1000")
+    pid = str(engine.inspect("echo")["State"]["Pid"])
+    server = subprocess.Popen(["nsenter", "-t", pid, "-n", sys.executable, "-c", ECHO])  # busybox has no UDP server
+
+    def echoed() -> bool:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(0.3)
+            sock.sendto(b"ping", ("127.0.0.1", port))
+            try:
+                return sock.recv(100) == b"ping"
+            except OSError:
+                return False
+
+    try:
+        eventually(echoed)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_a_port_in_use_is_refused_and_nothing_is_half_made(engine: Daemon) -> None:
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = engine.docker("run", "--rm", "-p", f"{port}:80", *HTTPD, check=False)
+        assert result.code == 125
+        assert "address already in use" in result.err or "port is already allocated" in result.err
+    engine.docker("run", "-d", "-p", f"{port}:80", *HTTPD)
+    second = engine.docker("run", "-d", "--name", "second", "-p", f"{port}:80", *HTTPD, check=False)
+    assert second.code == 125 and "port is already allocated" in second.err
+    assert engine.inspect("second")["State"]["Status"] == "created"
+
+
+def test_the_port_is_free_after_the_end(engine: Daemon) -> None:
+    port = free_port()
+    for _ in range(2):
+        engine.docker("run", "-d", "--name", "web", "-p", f"{port}:80", *HTTPD)
+        eventually(lambda: fetch(f"127.0.0.1:{port}") == "hello from busybox\n")
+        engine.docker("rm", "-f", "web")
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("0.0.0.0", port))
+
+
+def test_publish_all_takes_what_the_image_exposes(engine: Daemon) -> None:
+    engine.docker("run", "-d", "--name", "web", "--expose", "80", "-P", *HTTPD)
+    chosen = engine.docker("port", "web", "80").lines[0].rpartition(":")[2]
+    eventually(lambda: fetch(f"127.0.0.1:{chosen}") == "hello from busybox\n")

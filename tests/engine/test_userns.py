@@ -1,0 +1,198 @@
+"""``--userns-remap``: containers in user namespaces, seen from inside and from the host, through the stock CLI."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import reference
+from harness.daemon import Daemon
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(scope="module")
+def remapping() -> Iterator[Daemon]:
+    if reference.ADDRESS:
+        pytest.skip("needs a daemon of its own")
+    with Daemon("--userns-remap=default") as daemon:
+        daemon.load_busybox()
+        daemon.docker("run", "--rm", "busybox", "true")
+        daemon.at_rest = daemon.settled()
+        yield daemon
+
+
+@pytest.fixture
+def engine(remapping: Daemon) -> Iterator[Daemon]:
+    yield remapping
+    remapping.remove_all()
+    remapping.assert_clean(remapping.at_rest)
+
+
+def inside(engine: Daemon, script: str, *flags: str) -> list[str]:
+    return engine.docker("run", "--rm", *flags, "busybox", "sh", "-c", script).lines
+
+
+def first_id(engine: Daemon) -> int:
+    """The host's id of a container's root."""
+    return int(inside(engine, "cat /proc/self/uid_map")[0].split()[1])
+
+
+def test_root_inside_is_nobody_outside(engine: Daemon) -> None:
+    outside = first_id(engine)
+    assert outside >= 100000
+    assert inside(engine, "id -u; id -g; cat /proc/self/gid_map")[:2] == ["0", "0"]
+    engine.docker("run", "-d", "--name", "box", "-u", "1000:50", "busybox", "sleep", "1000")
+    pid = engine.inspect("box")["State"]["Pid"]
+    status = Path(f"/proc/{pid}/status").read_text().split("\n")
+    assert next(line for line in status if line.startswith("Uid")).split()[1] == str(outside + 1000)
+    assert next(line for line in status if line.startswith("Gid")).split()[1] == str(outside + 50)
+    assert os.readlink(f"/proc/{pid}/ns/user") != os.readlink("/proc/self/ns/user")
+
+
+def test_the_engine_says_so(engine: Daemon) -> None:
+    assert "name=userns" in engine.docker("info", "-f", "{{.SecurityOptions}}").out
+
+
+def test_files_of_the_image_and_new_ones(engine: Daemon) -> None:
+    """Owners are those of the image, on disk too: nothing is shifted, so a layer serves every map."""
+    show = "stat -c '%u:%g %n'"
+    script = f"{show} / /etc/passwd /home/user /tmp; touch /new; chown 1000:50 /new; {show} /new; rm /etc/group"
+    assert inside(engine, script) == ["0:0 /", "0:0 /etc/passwd", "1000:1000 /home/user", "0:0 /tmp", "1000:50 /new"]
+    engine.docker(
+        "run", "--name", "box", "busybox", "sh", "-c", "touch /new; chown 1000:50 /new; echo x >> /etc/passwd"
+    )
+    found = [p for p in Path(engine.data_root).rglob("new") if p.parent.name == "fs"]
+    assert [(p.stat().st_uid, p.stat().st_gid) for p in found] == [(1000, 50)]
+    assert engine.docker("start", "-a", "box").code == 0
+
+
+def test_everything_is_the_containers_roots(engine: Daemon) -> None:
+    """/dev, its terminal, shm, mqueue, the files of the network."""
+    places = "/dev /dev/pts /dev/shm /etc/hosts /etc/hostname /etc/resolv.conf"
+    assert set(inside(engine, f"stat -c %u:%g {places}")) == {"0:0"}
+    assert inside(engine, "echo '1.2.3.4 x' >> /etc/hosts && tail -1 /etc/hosts") == ["1.2.3.4 x"]
+    assert inside(engine, "touch /dev/shm/x && echo x > /dev/null && head -c 4 /dev/urandom | wc -c") == ["4"]
+    with engine.docker_pty(
+        "run", "--rm", "-t", "busybox", "sh", "-c", "stat -c %u:%g /dev/console $(tty); echo done"
+    ) as terminal:
+        assert terminal.expect("done").count("0:5") == 2
+    engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+    with engine.docker_pty(
+        "exec", "-t", "-u", "1000", "box", "sh", "-c", "stat -c %u:%g $(tty); echo done"
+    ) as terminal:
+        assert "1000:5" in terminal.expect("done")
+
+
+@pytest.mark.parametrize("user", ["0", "1000", "user:staff"])
+def test_standard_streams_can_be_opened(engine: Daemon, user: str) -> None:
+    script = "echo out > /dev/stdout; echo err > /dev/stderr; cat < /dev/stdin"
+    result = engine.docker("run", "--rm", "-i", "-u", user, "busybox", "sh", "-c", script, stdin="in\n")
+    assert (result.out, result.err) == ("out\nin\n", "err\n")
+    engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+    assert engine.docker("exec", "-u", user, "box", "sh", "-c", "echo out > /dev/stdout").out == "out\n"
+
+
+def test_cgroups_and_proc_are_read_only_and_its_own(engine: Daemon) -> None:
+    script = (
+        "find /sys/fs/cgroup -type f | while read f; do (: >> $f) 2>/dev/null && echo $f; done; mkdir /sys/fs/cgroup/x"
+    )
+    assert engine.docker("run", "--rm", "-m", "64m", "busybox", "sh", "-c", script, check=False).out == ""
+    refused = "echo 1 > /proc/sys/kernel/panic; echo 1 > /proc/irq/default_smp_affinity; mount -t tmpfs x /mnt; dmesg"
+    result = engine.docker("run", "--rm", "busybox", "sh", "-c", refused, check=False)
+    assert (
+        result.err.count("ead-only") + result.err.count("ermission denied") + result.err.count("not permitted") == 4
+    ), result
+
+
+def test_its_own_network_is_its_own(engine: Daemon) -> None:
+    """CAP_NET_ADMIN counts in the container's own namespaces, and nowhere else."""
+    flags = ("--cap-add", "NET_ADMIN", "--sysctl", "net.ipv4.ip_forward=1", "-p", "127.0.0.1::80")
+    lines = inside(
+        engine, "ip link set lo down && ip link show lo | grep -c UP; cat /proc/sys/net/ipv4/ip_forward", *flags
+    )
+    assert lines == ["0", "1"]
+    server = ("--name", "web", "-p", "127.0.0.1::80", "busybox", "httpd", "-f", "-h", "/var/www")
+    engine.docker("run", "-d", *server)
+    address = engine.docker("port", "web", "80").out.strip()
+    fetched = subprocess.run(["curl", "-sS", f"http://{address}/"], capture_output=True, text=True)
+    if fetched.returncode != 127:
+        assert fetched.stdout == "hello from busybox\n", fetched
+
+
+def test_volumes(engine: Daemon) -> None:
+    """A volume has the container's ids, copied up or written, and keeps them for whoever mounts it next."""
+    engine.docker("create", "--name", "keeper", "-v", "/data", "-v", "/home/user", "busybox")
+    script = "stat -c %u:%g /home/user; touch /data/new; chown 1000:50 /data/new; stat -c %u:%g /data /data/new"
+    assert inside(engine, script, "--volumes-from", "keeper") == ["1000:1000", "0:0", "1000:50"]
+    assert inside(engine, "stat -c %u:%g /data/new", "--volumes-from", "keeper", "--userns", "host") == ["1000:50"]
+
+
+def test_a_bind_of_the_hosts_stays_the_hosts(engine: Daemon, tmp_path: Path) -> None:
+    (tmp_path / "roots").write_text("x")
+    tmp_path.chmod(0o755)
+    script = "stat -c %u /host/roots; touch /host/new; echo x >> /host/roots"
+    result = engine.docker("run", "--rm", "-v", f"{tmp_path}:/host", "busybox", "sh", "-c", script, check=False)
+    assert result.out == "65534\n" and result.err.count("ermission denied") == 2
+    outside = first_id(engine)
+    os.chown(tmp_path, outside, outside)
+    assert engine.docker("run", "--rm", "-v", f"{tmp_path}:/host", "busybox", "touch", "/host/new").code == 0
+    assert (tmp_path / "new").stat().st_uid == outside
+
+
+def test_a_container_may_stay_outside(engine: Daemon) -> None:
+    assert inside(engine, "cat /proc/self/uid_map", "--userns", "host")[0].split() == ["0", "0", "4294967295"]
+    assert inside(engine, "id -u", "--userns=host", "--privileged", "--network", "host") == ["0"]
+    engine.docker("create", "--name", "box", "--userns", "host", "busybox")
+    assert engine.inspect("box")["HostConfig"]["UsernsMode"] == "host"
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (("--privileged",), "privileged mode is incompatible with user namespaces"),
+        (("--network", "host"), "cannot share the host's network namespace when user namespaces are enabled"),
+        (("--pid", "host"), "cannot share the host PID namespace when user namespaces are enabled"),
+    ],
+)
+def test_what_needs_the_hosts_ids_is_refused(engine: Daemon, flags: tuple[str, ...], why: str) -> None:
+    result = engine.docker("run", "--rm", *flags, "busybox", "true", check=False)
+    assert result.code == 125 and why in result.err
+
+
+@pytest.mark.parametrize("kind", ["network", "pid", "ipc"])
+@pytest.mark.parametrize("first", [(), ("--userns=host",)])
+def test_who_joins_shares_the_user_namespace(engine: Daemon, kind: str, first: tuple[str, ...]) -> None:
+    share = ("--ipc", "shareable") if kind == "ipc" else ()
+    engine.docker("run", "-d", "--name", "first", *share, *first, "busybox", "sleep", "1000")
+    engine.docker("run", "-d", "--name", "second", f"--{kind}", "container:first", "busybox", "sleep", "1000")
+    pids = [engine.inspect(name)["State"]["Pid"] for name in ("first", "second")]
+    spaces = {"network": "net"}.get(kind, kind)
+    for space in ("user", spaces):
+        assert len({os.readlink(f"/proc/{pid}/ns/{space}") for pid in pids}) == 1, space
+    assert engine.docker("exec", "second", "id", "-u").out == "0\n"
+
+
+def test_it_lives_through_a_restart_of_the_daemon(make_daemon: Callable[..., Daemon]) -> None:
+    """The map may even be another one then: what is on disk has none."""
+    engine = make_daemon("--userns-remap=default")
+    engine.docker("run", "-d", "--name", "box", "busybox", "sh", "-c", "touch /mine; sleep 1000")
+    engine.restart()
+    assert engine.docker("exec", "box", "stat", "-c", "%u", "/mine").out == "0\n"
+    engine.docker("restart", "-t", "0", "box")
+    assert engine.docker("exec", "box", "stat", "-c", "%u", "/mine").out == "0\n"
+    engine.stop()
+    engine.flags.remove("--userns-remap=default")
+    engine.start()
+    engine.docker("restart", "-t", "0", "box")
+    assert engine.docker("exec", "box", "sh", "-c", "stat -c %u /mine; cat /proc/self/uid_map").lines[0] == "0"
+
+
+def test_an_option_that_names_nobody(make_daemon: Callable[..., Daemon]) -> None:
+    engine = make_daemon("--userns-remap=no-such-user", start=False)
+    assert engine.spawn().wait(30) != 0
+    assert "no-such-user" in engine.log()

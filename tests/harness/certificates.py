@@ -1,0 +1,37 @@
+"""A certificate authority of a test's own, made by the openssl program."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+
+
+class Authority:
+    """Files below ``folder``: ca.crt, and for each name given to ``issue`` its pair."""
+
+    def __init__(self, folder: str, name: str = "tests") -> None:
+        self.folder = folder
+        os.makedirs(folder, exist_ok=True)
+        self.certificate = f"{folder}/ca.crt"
+        self._key = f"{folder}/ca.key"
+        _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                 "-subj", f"/CN={name} CA", "-keyout", self._key, "-out", self.certificate)  # fmt: skip
+
+    def issue(self, stem: str, names: Sequence[str] = ()) -> tuple[str, str]:
+        """(certificate, key) for hosts and addresses; without names a client's."""
+        certificate, key = f"{self.folder}/{stem}.cert", f"{self.folder}/{stem}.key"
+        request, extensions = f"{self.folder}/{stem}.csr", f"{self.folder}/{stem}.ext"
+        _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={stem[:60]}",
+                 "-keyout", key, "-out", request)  # fmt: skip
+        with open(extensions, "w", encoding="ascii") as file:
+            alternatives = [f"IP:{name}" if name.replace(".", "").isdigit() else f"DNS:{name}" for name in names]
+            file.write(f"subjectAltName={','.join(alternatives)}\n" if names else "extendedKeyUsage=clientAuth\n")
+        _openssl("x509", "-req", "-days", "2", "-in", request, "-CA", self.certificate, "-CAkey", self._key,
+                 "-CAcreateserial", "-extfile", extensions, "-out", certificate)  # fmt: skip
+        return certificate, key
+
+
+def _openssl(*words: str) -> None:
+    done = subprocess.run(["openssl", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,174 @@
+"""``Room``: a network and mount namespace of a test's own, and neighbours on a wire to it.
+
+    neighbour ══ veth ══ room (a daemon, its bridges, its firewall) ══ ...
+
+What a test does to the firewall, to links or to /etc in a room, the machine never sees.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from harness.daemon import Daemon
+from harness.eventually import eventually
+
+_TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+_CONNECT = """
+import socket, sys
+address, port, kind = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+sock = socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
+sock.settimeout(float(sys.argv[4]))
+try:
+    sock.connect((address, port))
+    if kind == "udp":
+        sock.send(b"who")
+    print(sock.recv(200).decode().strip())
+except OSError as err:
+    print("-", err)
+"""
+_SERVE = """
+import os, socket, sys, threading
+def udp(family):
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    if family == socket.AF_INET6: sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    sock.bind(("", port))
+    while True:
+        words, peer = sock.recvfrom(2048)
+        sock.sendto(("from " + peer[0]).encode(), peer)
+def tcp(family):
+    sock = socket.create_server(("", port), family=family, backlog=64)
+    while True:
+        client, peer = sock.accept()
+        client.sendall(("from " + peer[0] + "\\n").encode())
+        client.close()
+port = int(sys.argv[1])
+for family in (socket.AF_INET, socket.AF_INET6):
+    for work in (udp, tcp):
+        threading.Thread(target=work, args=(family,)).start()
+print("ready", flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
+
+
+class Room:
+    """A namespace that lives until ``close``. ``run`` runs a program inside."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.rooms", "--", "cat"],
+            cwd=_TOP,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )  # cat ends with whoever made the room
+        self._wires = 0
+        self._more: list[subprocess.Popen[str]] = []
+        eventually(lambda: open(f"/proc/{self.pid}/comm").read() == "cat\n", why="the room is made")  # noqa: SIM115
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def enter(self) -> list[str]:
+        """What to put before a command."""
+        return ["nsenter", "-t", str(self.pid), "-n", "-m", "--"]
+
+    def run(self, *command: str, check: bool = True, stdin: str | None = None) -> str:
+        done = subprocess.run([*self.enter, *command], capture_output=True, text=True, input=stdin, timeout=60)
+        assert not check or done.returncode == 0, f"{command} ended with {done.returncode}: {done.stderr}"
+        return done.stdout
+
+    def wire(self, other: Room, here: Sequence[str], there: Sequence[str]) -> str:
+        """A cable to another room with these addresses at its ends; returns the name of our end."""
+        name, peer = f"w{self._wires}", f"w{other._wires}"
+        self._wires += 1
+        other._wires += 1
+        subprocess.run(
+            ["ip", "link", "add", name, "netns", str(self.pid), "type", "veth", "peer", "name", peer, "netns", str(other.pid)],
+            check=True,
+        )  # fmt: skip
+        for room, link, addresses in ((self, name, here), (other, peer, there)):
+            for address in addresses:
+                room.run("ip", "address", "add", address, "dev", link, *(["nodad"] if ":" in address else []))
+            room.run("ip", "link", "set", link, "up")
+        return name
+
+    def ask(self, address: str, port: int, kind: str = "tcp", timeout_s: float = 1.0) -> str:
+        """What a server of ``serve`` says: "from <the address it saw>"; "" when nobody answers."""
+        said = self.run(sys.executable, "-c", _CONNECT, address, str(port), kind, str(timeout_s)).strip()
+        return "" if said.startswith("-") else said
+
+    def serve(self, port: int) -> None:
+        """A TCP and UDP server on both IP versions that says who came."""
+        self._more.append(serve_in(self.enter, port))
+
+    def close(self) -> None:
+        for process in [*self._more, self._process]:
+            end(process)
+
+
+def serve_in(enter: Sequence[str], port: int) -> subprocess.Popen[str]:
+    """The server of ``Room.serve`` behind any nsenter. The caller kills it."""
+    server = subprocess.Popen(
+        [*enter, sys.executable, "-c", _SERVE, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline() == "ready\n"
+    return server
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """Kill it and close its pipes."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+
+
+class RoomDaemon(Daemon):
+    """A daemon inside a room. Its bridge is chosen by itself: docker0 with 172.17.0.0/16 are free there."""
+
+    def __init__(self, room: Room, *flags: str, **how: object) -> None:
+        super().__init__(*flags, **how)  # type: ignore[arg-type]
+        self.room = room
+        self._servers: list[subprocess.Popen[str]] = []
+
+    def command(self) -> list[str]:
+        return [
+            *self.room.enter, sys.executable, "-m", "berth.daemon.main", "--host", self.host, "--data-root", self.data_root,
+            "--exec-root", self.run_root, "--pidfile", f"{self.root}/pid", *self.flags,
+        ]  # fmt: skip
+
+    def serve(self, container: str, port: int = 80) -> None:
+        """The server that says who came, inside a container's network."""
+        pid = self.inspect(container)["State"]["Pid"]
+        self._servers.append(serve_in(["nsenter", "-t", str(pid), "-n", "--"], port))
+
+    def ask_from(self, container: str, address: str, port: int, kind: str = "tcp", timeout_s: float = 1.0) -> str:
+        """``Room.ask`` from inside a container's network."""
+        pid = self.inspect(container)["State"]["Pid"]
+        command = ["nsenter", "-t", str(pid), "-n", "--", sys.executable, "-c", _CONNECT]
+        said = subprocess.run(
+            [*command, address, str(port), kind, str(timeout_s)], capture_output=True, text=True
+        ).stdout
+        return "" if said.startswith("-") else said.strip()
+
+    def start_container(self, name: str, *flags: str, serving: int = 80) -> dict[str, object]:
+        """A container that serves; its networks as inspect shows them."""
+        self.docker("run", "-d", "--name", name, *flags, "busybox", "sleep", "1000")
+        if serving:
+            self.serve(name, serving)
+        return dict(self.inspect(name)["NetworkSettings"]["Networks"])
+
+    def close(self) -> None:
+        for server in self._servers:
+            end(server)
+        super().close()

@@ -1,0 +1,67 @@
+"""CVE-2022-4318, CVE-2024-3154, CVE-2022-0811 (CRI-O): a line break or a separator in a string became a line of its own.
+
+HOME with a newline added a user to /etc/passwd, an annotation a property to a systemd unit, a sysctl's value a second kernel
+parameter. Every string field of a create body is given control characters: it is refused, or the files that the engine writes
+for the container hold no line of the attacker's.
+
+Fails when: ``_clean`` in ``networks/files.py``, the checks of ``oci/sysctl.py`` or ``check_texts`` in
+``engine/containers/texts.py`` go.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.daemon import Daemon
+
+pytestmark = pytest.mark.root
+EVIL = "x{}evil::0:0::/:/bin/sh{}"
+BREAKS = ["\n", "\r", "\x00", "\x1b[2J", "\x7f"]
+
+
+def bodies(text: str) -> dict[str, dict[str, Any]]:
+    """The field → a create body with ``text`` in it."""
+    host = {
+        "ExtraHosts": [f"{text}:1.2.3.4"], "Dns": [text], "DnsSearch": [text], "DnsOptions": [text],
+        "Sysctls": {"net.ipv4.ip_forward": text}, "GroupAdd": [text], "SecurityOpt": [text], "CapAdd": [text],
+        "CgroupParent": text, "Tmpfs": {"/t": text}, "Binds": [f"/etc/hostname:/{text}"], "NetworkMode": text,
+        "DeviceCgroupRules": [text], "CpusetCpus": text, "UTSMode": text, "IpcMode": text, "PidMode": text,
+        "LogConfig": {"Type": "json-file", "Config": {"tag": text}}, "Runtime": text,
+        "Devices": [{"PathOnHost": "/dev/null", "PathInContainer": f"/dev/{text}", "CgroupPermissions": "r"}],
+        "Ulimits": [{"Name": text, "Soft": 1, "Hard": 1}],
+    }  # fmt: skip
+    config = {
+        "Hostname": text, "Domainname": text, "User": text, "WorkingDir": f"/{text}", "Env": [f"HOME={text}"], "StopSignal": text,
+        "Labels": {text: text}, "Cmd": ["cat", text], "Entrypoint": [text], "Volumes": {f"/{text}": {}},
+        "ExposedPorts": {text: {}}, "MacAddress": text,
+    }  # fmt: skip
+    return {**{k: {k: v} for k, v in config.items()}, **{k: {"HostConfig": {k: v}} for k, v in host.items()},
+            "Sysctls key": {"HostConfig": {"Sysctls": {f"net.{text}": "1"}}}}  # fmt: skip
+
+
+SHOW = "cat /etc/passwd /etc/group /etc/hosts /etc/hostname /etc/resolv.conf"
+
+
+@pytest.mark.parametrize("field", bodies(""))
+def test_no_field_becomes_a_line(engine: Daemon, field: str) -> None:
+    for number, separator in enumerate(BREAKS):
+        text = EVIL.format(separator, separator)
+        body = {"Image": "busybox", "Cmd": ["sh", "-c", SHOW], **bodies(text)[field]}
+        made = engine.api("POST", f"/containers/create?name=box{number}", body)
+        assert made.status in (201, 400, 404, 409), (separator, made)
+        if made.status == 201:
+            started = engine.api("POST", f"/containers/box{number}/start")
+            assert started.status in (204, 400, 404, 500) and "Traceback" not in str(started.body), (separator, started)
+            engine.api("POST", f"/containers/box{number}/wait")
+            lines = engine.docker("logs", f"box{number}", check=False).out.replace("\r", "\n").split("\n")
+            assert not [line for line in lines if line.startswith("evil")], (separator, lines)
+        engine.api("DELETE", f"/containers/box{number}?force=1&v=1")
+    assert engine.docker("run", "--rm", "busybox", "echo", "well").out == "well\n"
+
+
+def test_a_name(engine: Daemon) -> None:
+    for separator in ("%0a", "%00", "%1b", "%2f", "%2e%2e%2f"):
+        made = engine.api("POST", f"/containers/create?name=x{separator}y", {"Image": "busybox"})
+        assert made.status == 400, (separator, made)
