@@ -54,6 +54,7 @@ class Bundle:
         self.home = tempfile.mkdtemp(prefix="btb", dir="/tmp")
         self.rootfs = f"{self.home}/rootfs"
         self.name = f"bt{os.getpid()}x{next(_numbers)}"
+        self.group = f"berth-{self.name}"  # at the top: no runtime removes the parents of a group, and nothing may stay
         os.mkdir(self.rootfs)
         with tarfile.open(fileobj=BytesIO(busybox_layer())) as tar:
             tar.extractall(self.rootfs, filter="fully_trusted")
@@ -61,7 +62,7 @@ class Bundle:
         self.config: dict[str, Any] = json.loads(Path(f"{self.home}/config.json").read_text())
         self.config["process"].update({"terminal": False, "args": ["sleep", "1000"], **process})
         self.config["root"]["readonly"] = False
-        self.config["linux"]["cgroupsPath"] = f"/berth-tests/{self.name}"
+        self.config["linux"]["cgroupsPath"] = f"/{self.group}"
 
     def runtime(self, *words: str, check: bool = True, cwd: str | None = None, root: bool = True) -> cli.Result:
         command = [

@@ -19,7 +19,7 @@ V2 = cgroups.detect().version == 2
 
 
 def directory(bundle: Bundle, controller: str) -> str:
-    return cgroups.open_group(f"/berth-tests/{bundle.name}").paths()["" if V2 else controller]
+    return cgroups.open_group(f"/{bundle.group}").paths()["" if V2 else controller]
 
 
 def value(bundle: Bundle, controller: str, v1: str, v2: str) -> str:
@@ -75,7 +75,7 @@ def test_unified_needs_v2() -> None:
 def test_a_group_with_processes_or_frozen_is_not_fit() -> None:
     with Bundle() as first, Bundle() as second:
         first.start()
-        second.config["linux"]["cgroupsPath"] = f"/berth-tests/{first.name}"
+        second.config["linux"]["cgroupsPath"] = f"/{first.group}"
         assert "container's cgroup is not empty: 1 process(es) found" in told(second.create(check=False))
         assert first.sh("echo alive").out == "alive\n"
 

@@ -22,7 +22,7 @@ def status(bundle: Bundle) -> str:
 
 def leftovers(bundle: Bundle) -> list[str]:
     state = glob.glob(f"{bundle.home}/state/*")
-    return state + glob.glob(f"/sys/fs/cgroup/**/berth-tests/{bundle.name}", recursive=True)
+    return state + glob.glob(f"/sys/fs/cgroup/**/{bundle.group}", recursive=True)
 
 
 def test_the_states_in_their_order() -> None:
