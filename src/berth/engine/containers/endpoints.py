@@ -13,6 +13,7 @@ from berth.base.errors import InvalidArgument, NotFound
 from berth.engine.containers.record import Container
 from berth.engine.containers.runtime_spec import hostname_of
 from berth.networks import endpoints as ep
+from berth.networks.ports import PortWishes
 from berth.networks.records import Endpoint
 
 if TYPE_CHECKING:
@@ -75,6 +76,12 @@ def allocate(deps: Deps, container: Container, made: list[Endpoint]) -> None:
 def resolvers_of(container: Container) -> tuple[str, ...]:
     """``--dns``."""
     return tuple(str(server) for server in container.row.host_config.get("Dns") or ())
+
+
+def ports_wished(container: Container) -> PortWishes:
+    """What it wants published."""
+    hc, config = container.row.host_config, container.row.config
+    return PortWishes(hc.get("PortBindings") or {}, config.get("ExposedPorts") or {}, bool(hc.get("PublishAllPorts")))
 
 
 def publish_network(deps: Deps, action: str, endpoint: Endpoint) -> None:

@@ -24,7 +24,7 @@ from berth.engine.containers import health, state
 from berth.engine.containers.checks.logging import log_limits
 from berth.engine.containers.deps import Deps, log, persist, publish, save
 from berth.engine.containers.devices import resolve_devices, select_drivers
-from berth.engine.containers.endpoints import allocate, publish_network, resolvers_of
+from berth.engine.containers.endpoints import allocate, ports_wished, publish_network, resolvers_of
 from berth.engine.containers.exits import on_shim_event
 from berth.engine.containers.links import link_env, refresh_parents
 from berth.engine.containers.mounting import publish_mounts
@@ -226,12 +226,10 @@ def _userns(deps: Deps, container: Container) -> str | None:
 
 async def _connect(deps: Deps, container: Container, endpoints: list[Endpoint], shim: Shim) -> None:
     """Links, addresses and routes, and the published ports beside them."""
-    hc = container.row.host_config
-    bindings = hc.get("PortBindings") or {}
-    exposed = container.row.config.get("ExposedPorts") or {}
     await deps.networks.attach(endpoints, Sandbox(shim.netns_fd, shim.rtnl_fd), resolvers_of(container))
-    if bindings or exposed:
-        container.ports = await deps.networks.publish(endpoints, bindings, exposed, bool(hc.get("PublishAllPorts")))
+    wishes = ports_wished(container)
+    if wishes.bindings or wishes.exposed:
+        container.ports = await deps.networks.publish(endpoints, wishes)
 
 
 def in_dockers_words(err: BerthError) -> BerthError:

@@ -1,0 +1,170 @@
+"""``Plugs``: containers' endpoints: allocated, attached, plugged in and out while the container runs, released."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from berth.base.ids import new_id
+from berth.networks import endpoints as ep
+from berth.networks import sandbox
+from berth.networks.endpoints import Member
+from berth.networks.mac import mac_for, parse_mac
+from berth.networks.records import Endpoint, NetworkRecord
+from berth.networks.sandbox import Sandbox
+from berth.networks.state import State
+
+
+class Plugs:
+    """Behind ``NetworkService``."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def allocate(
+        self, member: Member, network: NetworkRecord, config: Mapping[str, Any] | None, beside: Sequence[Endpoint] = ()
+    ) -> Endpoint:
+        """A new endpoint with its addresses and MAC, in memory only: no system call, no row.
+
+        ``beside`` are the container's other endpoints. Save it with ``records.save_endpoints`` in the verb's own
+        transaction. Raises: InvalidArgument (asked-for address outside the subnet), Conflict (address in use),
+        ResourceExhausted (no address left).
+        """
+        asked = dict(config or {})
+        endpoint = Endpoint(
+            id=new_id(), container_id=member.container_id, container_name=member.name, network_id=network.id,
+            network_name=network.name, driver=network.driver, asked=asked, index=len(beside),
+            priority=int(asked.get("GwPriority") or 0),
+        )  # fmt: skip
+        driver = self._state.drivers[network.driver]
+        if driver.addressed:
+            ep.check_settings(network, asked)
+            endpoint.ifname = ep.free_ifname(beside, asked)
+            wanted_mac = str(asked.get("MacAddress") or (member.mac if not beside else ""))
+            chosen_mac = parse_mac(wanted_mac) if wanted_mac else ""
+            self._lease(endpoint, network)
+            endpoint.mac = chosen_mac or mac_for(self._state.instance_id, network.id, endpoint.ipv4 or endpoint.ipv6)
+            driver.join(network, endpoint)
+        if network.resolves:
+            endpoint.names = ep.names_of(member, asked)
+        self._state.live[endpoint.id] = endpoint
+        return endpoint
+
+    def _lease(self, endpoint: Endpoint, network: NetworkRecord) -> None:
+        ipam = endpoint.asked.get("IPAMConfig") or {}
+        gateways = not network.internal
+        try:
+            if network.v4 is not None:
+                endpoint.ipv4, endpoint.prefix_len = self._address(network, str(ipam.get("IPv4Address") or ""), 4)
+                endpoint.gateway = network.v4.gateway if gateways and network.gateway_mode != "isolated" else ""
+            if network.v6 is not None:
+                endpoint.ipv6, endpoint.prefix_len6 = self._address(network, str(ipam.get("IPv6Address") or ""), 6)
+                endpoint.gateway6 = network.v6.gateway if gateways and network.gateway_mode6 != "isolated" else ""
+        except BaseException:
+            self._state.addresses.release(network.id, endpoint.addresses)
+            raise
+
+    def _address(self, network: NetworkRecord, wanted: str, version: int) -> tuple[str, int]:
+        if wanted:
+            return self._state.addresses.take(network.id, wanted)
+        return self._state.addresses.acquire(network.id, version)
+
+    async def attach(self, endpoints: Sequence[Endpoint], inside: Sandbox, servers: Sequence[str] = ()) -> None:
+        """Links, addresses, default routes and name service (with ``servers``, its ``--dns``) inside the sandbox; its
+        descriptors stay the caller's. ``lo`` is up already.
+
+        Nothing for ``host`` and ``none``. Raises: BerthError of what failed.
+        """
+        chosen = [e for e in endpoints if self._state.driver_of(e).addressed]
+        if chosen:
+            if any(e.names for e in chosen):
+                self._state.servers[chosen[0].container_id] = tuple(servers)
+            await self._state.call(self._attach, chosen, inside)
+
+    def _attach(self, endpoints: list[Endpoint], inside: Sandbox) -> None:
+        state = self._state
+        for endpoint in endpoints:
+            state.driver_of(endpoint).attach(state.network_of(endpoint), endpoint, inside.netns_fd)
+            sandbox.configure(endpoint, inside)
+        named = [e for e in endpoints if e.names]
+        if named:
+            ident = named[0].container_id
+            state.resolver.serve(ident, state.resolving(ident), named, inside)
+
+    async def connect(
+        self, endpoint: Endpoint, beside: Sequence[Endpoint], pid: int, servers: Sequence[str] = ()
+    ) -> None:
+        """Plug a new endpoint of a running container in, and move its default route where that is better now.
+
+        Its first network with names gives it a resolver, with ``servers``, its ``--dns``.
+        """
+        if endpoint.names:
+            self._state.servers.setdefault(endpoint.container_id, tuple(servers))
+        await self._state.call(self._connect, endpoint, list(beside), pid)
+
+    def _connect(self, endpoint: Endpoint, beside: list[Endpoint], pid: int) -> None:
+        driver, network = self._state.driver_of(endpoint), self._state.network_of(endpoint)
+        ends = [*beside, endpoint]
+        with sandbox.open_sandbox(pid) as inside:
+            driver.attach(network, endpoint, inside.netns_fd)
+            try:
+                sandbox.configure(endpoint, inside)
+                if ep.choose_routes(ends):
+                    sandbox.replace_routes(ends, ends, inside)
+                self._name(endpoint, beside, inside)
+            except BaseException:
+                driver.detach(network, endpoint, inside)
+                raise
+
+    def _name(self, endpoint: Endpoint, beside: list[Endpoint], inside: Sandbox) -> None:
+        ident, state = endpoint.container_id, self._state
+        if any(e.names for e in beside):
+            state.resolver.change(ident, state.resolving(ident), [endpoint] if endpoint.names else [])
+        elif endpoint.names:
+            state.resolver.serve(ident, state.resolving(ident), [endpoint], inside)
+
+    async def disconnect(self, endpoint: Endpoint, beside: Sequence[Endpoint], pid: int) -> None:
+        """Unplug an endpoint of a running container; its default route moves to another of ``beside``."""
+        await self._state.call(self._disconnect, endpoint, list(beside), pid)
+        await self.release([endpoint], ended=False)
+
+    def _disconnect(self, endpoint: Endpoint, beside: list[Endpoint], pid: int) -> None:
+        state = self._state
+        state.publisher.withdraw(endpoint)
+        with sandbox.open_sandbox(pid) as inside:
+            state.driver_of(endpoint).detach(state.network_of(endpoint), endpoint, inside)
+            if ep.choose_routes(beside):
+                sandbox.replace_routes(beside, beside, inside)
+        if endpoint.container_id in state.servers:
+            state.live.pop(endpoint.id, None)
+            state.addresses.release(endpoint.network_id, endpoint.addresses)
+            ident = endpoint.container_id
+            named = any(e.names for e in beside)
+            state.resolver.leave([endpoint], [] if named else [ident])
+            if named:
+                state.resolver.change(ident, state.resolving(ident), [])
+            else:
+                del state.servers[ident]
+
+    async def release(self, endpoints: Sequence[Endpoint], *, ended: bool = True) -> None:
+        """Give back ports, rules, names and addresses; accepts half-made endpoints and ones released before.
+
+        The veth goes with the container's network namespace (``ended``: so does its resolver). Forget the rows with
+        ``records.save_endpoints``.
+        """
+        state = self._state
+        gone = [e for e in endpoints if state.live.pop(e.id, None) is not None]
+        if any(e.published or e.container_id in state.servers for e in gone):
+            await state.call(self._withdraw, gone, ended)
+        for endpoint in gone:
+            state.addresses.release(endpoint.network_id, endpoint.addresses)
+
+    def _withdraw(self, endpoints: list[Endpoint], ended: bool) -> None:
+        state = self._state
+        for endpoint in endpoints:
+            if endpoint.published:
+                state.publisher.withdraw(endpoint)
+        served = [i for i in {e.container_id for e in endpoints} if ended and state.servers.pop(i, None) is not None]
+        named = [e for e in endpoints if e.names]
+        if named or served:
+            state.resolver.leave(named, served)

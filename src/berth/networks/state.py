@@ -1,0 +1,68 @@
+"""What the parts of the service share: the networks and living endpoints of one engine, and who speaks to the kernel.
+
+Dictionaries are read and written on the event loop and on the worker thread alike: single operations only, never a loop over
+one that the other side may change, but over a copy of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from berth.kernel.netlink.sock import Netlink
+from berth.kernel.nft.model import Table
+from berth.networks import ruleset
+from berth.networks.drivers.contract import Driver
+from berth.networks.firewall import Firewall
+from berth.networks.ipam.book import AddressBook
+from berth.networks.netd_link import NetdLink
+from berth.networks.options import NetworkOptions
+from berth.networks.publishing import Publisher
+from berth.networks.records import Endpoint, NetworkRecord
+from berth.networks.resolver import Resolver, Resolving
+
+T = TypeVar("T")
+
+
+class State:
+    """``nl``, ``drivers``, ``firewall`` and ``publisher`` are there once the service is open."""
+
+    nl: Netlink
+    drivers: dict[str, Driver]
+    firewall: Firewall
+    publisher: Publisher
+
+    def __init__(self, instance_id: str, options: NetworkOptions, netd: NetdLink) -> None:
+        self.instance_id = instance_id
+        self.options = options
+        self.netd = netd
+        self.resolver = Resolver(netd, options.dns)
+        self.networks: dict[str, NetworkRecord] = {}  # by name
+        self.live: dict[str, Endpoint] = {}  # by endpoint id
+        self.addresses = AddressBook()
+        self.servers: dict[str, tuple[str, ...]] = {}  # --dns by container that is served names
+        self.guard = False  # we enabled forwarding
+        self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="networks")
+
+    async def call(self, work: Callable[..., T], *args: Any) -> T:
+        """On the networks' worker thread: every system call is made there, never on the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.thread, work, *args)
+
+    def desired(self) -> Table:
+        """The firewall table as it should be now."""
+        networks = list(self.networks.values())
+        bridges = [ruleset.Bridge.of(n) for n in networks if self.drivers[n.driver].publishes]
+        return ruleset.desired(self.instance_id, bridges, list(self.live.values()), guard=self.guard)
+
+    def resolving(self, container_id: str) -> Resolving:
+        """How a container resolves names now."""
+        own = [e for e in list(self.live.values()) if e.container_id == container_id]
+        return Resolving(self.servers.get(container_id, ()), any(e.gateway or e.gateway6 for e in own))
+
+    def driver_of(self, endpoint: Endpoint) -> Driver:
+        return self.drivers[endpoint.driver]
+
+    def network_of(self, endpoint: Endpoint) -> NetworkRecord:
+        return self.networks[endpoint.network_name]
