@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from harness.eventually import eventually
 from harness.rooms import Room, RoomDaemon
 
 pytestmark = pytest.mark.root
@@ -141,6 +142,17 @@ def test_ten_thousand_ports_are_one_element(lan: Lan, engine: RoomDaemon) -> Non
     assert taken.code == 125 and "port is already allocated" in taken.err
     engine.docker("rm", "-f", "wide")
     engine.docker("run", "--rm", "-p", "24000:80", "busybox", "true")
+
+
+@pytest.mark.parametrize("address", [HOST, HOST6])
+def test_a_udp_client_that_never_pauses_finds_who_has_the_port_now(lan: Lan, engine: RoomDaemon, address: str) -> None:
+    engine.docker("network", "create", "--ipv6", "six")
+    with lan.neighbour.udp_client(address, 8080) as client:
+        assert client.ask() == "", "nobody yet, but tracked"
+        for name in ("first", "second"):
+            engine.start_container(name, "--network", "six", "-p", "8080:80/udp")
+            eventually(lambda: client.ask().startswith("from "), why=f"{name} answers the same flow")
+            engine.docker("rm", "-f", name)
 
 
 def test_ipv6(lan: Lan, engine: RoomDaemon) -> None:

@@ -57,6 +57,44 @@ os._exit(0)
 """
 
 
+_CLIENT = """
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+sock = socket.socket(family, socket.SOCK_DGRAM)
+sock.settimeout(0.3)
+sock.bind(("", 40000))
+for line in sys.stdin:
+    try:
+        sock.sendto(b"who", (sys.argv[1], int(sys.argv[2])))
+        print(sock.recv(200).decode().strip(), flush=True)
+    except OSError as err:
+        print("-", err, flush=True)
+"""
+
+
+class UdpClient:
+    """One flow: every question leaves from the same port."""
+
+    def __init__(self, enter: Sequence[str], address: str, port: int) -> None:
+        self._process = subprocess.Popen(
+            [*enter, sys.executable, "-c", _CLIENT, address, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )  # fmt: skip
+
+    def __enter__(self) -> UdpClient:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        end(self._process)
+
+    def ask(self) -> str:
+        """The answer, "" for none."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        said = self._process.stdout.readline().strip()
+        return "" if said.startswith("-") else said
+
+
 class Room:
     """A namespace that lives until ``close``. ``run`` runs a program inside."""
 
@@ -104,6 +142,10 @@ class Room:
         """What a server of ``serve`` says: "from <the address it saw>"; "" when nobody answers."""
         said = self.run(sys.executable, "-c", _CONNECT, address, str(port), kind, str(timeout_s)).strip()
         return "" if said.startswith("-") else said
+
+    def udp_client(self, address: str, port: int) -> UdpClient:
+        """A client that keeps to one flow."""
+        return UdpClient(self.enter, address, port)
 
     def serve(self, port: int) -> None:
         """A TCP and UDP server on both IP versions that says who came."""

@@ -55,6 +55,8 @@ class UpdateBody(spec.Resources, total=False):
     """POST /containers/{id}/update."""
 
     RestartPolicy: spec.RestartPolicy
+    PublishAdd: dict[str, list[spec.PortBinding] | None]  # Berth's own
+    PublishRemove: dict[str, list[spec.PortBinding] | None]  # Berth's own
 
 
 def boolean(request: Request, name: str, default: bool = False) -> bool:

@@ -10,6 +10,7 @@ from berth.spec.units import parse_bytes, parse_duration_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from berth.cli.flags import Flags
@@ -47,7 +48,8 @@ def build(flags: Flags, image: str, command: list[str]) -> dict[str, Any]:
     exposed: dict[str, dict[str, Any]] = {}
     bindings: dict[str, list[dict[str, str]]] = {}
     if flags.list_("publish") or flags.list_("expose"):
-        _ports(flags, exposed, bindings)
+        ports_of(flags.list_("publish"), exposed, bindings)
+        _expose(flags.list_("expose"), exposed)
     if exposed:
         body["ExposedPorts"] = exposed
     binds, volumes = _volumes(flags)
@@ -58,16 +60,24 @@ def build(flags: Flags, image: str, command: list[str]) -> dict[str, Any]:
     return body
 
 
-def _ports(flags: Flags, exposed: dict[str, dict[str, Any]], bindings: dict[str, list[dict[str, str]]]) -> None:
-    from berth.spec.ports import ANY_PORT, parse_port, parse_publish
+def ports_of(
+    texts: Sequence[str], exposed: dict[str, dict[str, Any]], bindings: dict[str, list[dict[str, str]]]
+) -> None:
+    """Every ``--publish`` of ``texts`` into ``ExposedPorts`` and ``PortBindings``. Raises: InvalidArgument."""
+    from berth.spec.ports import ANY_PORT, parse_publish
 
-    for text in flags.list_("publish"):
+    for text in texts:
         for port in parse_publish(text):
             exposed[port.key] = {}
             host_port = "" if port.host == ANY_PORT else str(port.host)
             binding = {"HostIp": port.host_ip, "HostPort": host_port}
             bindings.setdefault(port.key, []).append({**binding, "From": port.source} if port.source else binding)
-    for text in flags.list_("expose"):
+
+
+def _expose(texts: Sequence[str], exposed: dict[str, dict[str, Any]]) -> None:
+    from berth.spec.ports import parse_port
+
+    for text in texts:
         inside, proto = parse_port(text)
         for number in range(inside.first, inside.last + 1):
             exposed[f"{number}/{proto}"] = {}

@@ -11,7 +11,7 @@ from typing import Any
 from berth.base.errors import BerthError, Forbidden
 from berth.engine.containers import network_files
 from berth.engine.containers.deps import Deps, persist
-from berth.engine.containers.endpoints import member_of, publish_network, resolvers_of
+from berth.engine.containers.endpoints import member_of, ports_wished, publish_network, resolvers_of
 from berth.engine.containers.filters import until_ns
 from berth.engine.containers.record import Container
 from berth.networks import endpoints as ep
@@ -115,11 +115,14 @@ class NetworkVerbs:
         deps, beside = self._deps, container.endpoints
         endpoint = deps.networks.allocate(member_of(container), network, asked, beside)
         try:
-            await deps.networks.connect(endpoint, beside, container.row.pid, resolvers_of(container))
+            await deps.networks.connect(
+                endpoint, beside, container.row.pid, ports_wished(container), resolvers_of(container)
+            )
         except BaseException:
             await deps.networks.release([endpoint])
             raise
         container.endpoints = [*beside, endpoint]
+        self._show_ports(container)
         network_files.connected(deps, container, endpoint)
         publish_network(deps, "connect", endpoint)
 
@@ -143,12 +146,16 @@ class NetworkVerbs:
     async def _unplug(self, container: Container, endpoint: Endpoint, force: bool) -> None:
         beside = [e for e in container.endpoints if e is not endpoint]
         try:
-            await self._deps.networks.disconnect(endpoint, beside, container.row.pid)
+            await self._deps.networks.disconnect(endpoint, beside, container.row.pid, ports_wished(container))
         except (BerthError, OSError):
             if not force:
                 raise
             await self._deps.networks.release([endpoint])
         container.endpoints = beside
         network_files.disconnected(self._deps, container, endpoint)
-        container.ports = self._deps.networks.port_map(beside, container.row.config.get("ExposedPorts") or {})
+        self._show_ports(container)
         publish_network(self._deps, "disconnect", endpoint)
+
+    def _show_ports(self, container: Container) -> None:
+        exposed = container.row.config.get("ExposedPorts") or {}
+        container.ports = self._deps.networks.port_map(container.endpoints, exposed)

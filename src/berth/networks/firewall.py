@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 
 from berth.kernel.netlink.sock import HEADER, NETLINK_NETFILTER, Netlink, NetlinkError, Request
 from berth.kernel.nft import picture
@@ -48,13 +48,23 @@ class Firewall:
     def exists(self) -> bool:
         return (ruleset.FAMILY, self.name) in picture.tables(self._nft, self.name)
 
-    def publish(self, endpoint: Endpoint) -> None:
-        """Put the endpoint's published ports into the maps; a table that is gone or bent is rewritten whole."""
-        self._elements(endpoint, tx.add_elements)
+    def change(self, before: Sequence[Endpoint], after: Sequence[Endpoint]) -> None:
+        """From what these endpoints published to what they publish, in one transaction: no packet meets anything between.
 
-    def withdraw(self, endpoint: Endpoint) -> None:
-        """Take the endpoint's ports out of the maps; ``desired`` doesn't have them any more."""
-        self._elements(endpoint, tx.delete_elements)
+        A table that is gone or bent is written anew whole.
+        """
+        old, new = ruleset.elements(before), ruleset.elements(after)
+        requests: list[Request] = []
+        for name in old:
+            requests += tx.delete_elements(ruleset.FAMILY, self.name, name, _without(old[name], new[name]))
+            requests += tx.add_elements(ruleset.FAMILY, self.name, name, _without(new[name], old[name]))
+        if not requests:
+            return
+        try:
+            self._nft.commit(requests)
+        except NetlinkError as err:
+            log.warning("firewall table %s was changed behind our back (%s): writing it anew", self.name, err)
+            self.reconcile()
 
     def remove(self) -> None:
         """The table and everything in it."""
@@ -70,18 +80,13 @@ class Firewall:
             )  # fmt: skip
         return found
 
-    def _elements(
-        self, endpoint: Endpoint, change: Callable[[str, str, str, list[Element]], Iterator[Request]]
-    ) -> None:
-        requests: list[Request] = []
-        for name, packed in ruleset.elements([endpoint]).items():
-            if packed:
-                requests += change(ruleset.FAMILY, self.name, name, packed)
-        try:
-            self._nft.commit(requests)
-        except NetlinkError as err:
-            log.warning("firewall table %s was changed behind our back (%s): writing it anew", self.name, err)
-            self.reconcile()
+
+def _without(elements: list[Element], others: list[Element]) -> list[Element]:
+    """Each once. Two clients' subnets of one port have an element in common."""
+    left = dict.fromkeys(elements)
+    for other in others:
+        left.pop(other, None)
+    return list(left)
 
 
 class Watch:

@@ -1,6 +1,6 @@
 """Which host port is whose: what this engine gave away, in memory. Other programs' ports are netd's to find out.
 
-``plan_publish`` is pure: from the API's bindings to what is asked of the host, in the order in which it is tried.
+``plan_publish`` is pure: from the API's bindings to what is asked of the host; ``in_order`` is how it is tried.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def plan_publish(
     default_ip: str = "",
     ipv6: bool = True,
 ) -> list[Wanted]:
-    """What to publish: single ports first, then ranges, then those where any port will do. Raises: InvalidArgument."""
+    """What to publish, port by port (``in_order`` makes runs of them). Raises: InvalidArgument."""
     wanted: list[Wanted] = []
     bound: set[tuple[int, str]] = set()
     for key, entries in (bindings or {}).items():
@@ -52,8 +52,12 @@ def plan_publish(
         for port, proto in exposed_ports(exposed):
             if (port, proto) not in bound:
                 wanted.append(Wanted(proto, port, _addresses("", default_ip, ipv6), ANY_PORT))
-    wanted = merge_runs(wanted)
-    return sorted(wanted, key=lambda w: 2 if w.host == ANY_PORT else w.host.size > 1)
+    return wanted
+
+
+def in_order(wanted: Sequence[Wanted]) -> list[Wanted]:
+    """In the order in which they are tried, ports in a row as one: single ports, then ranges, then those where any will do."""
+    return sorted(merge_runs(wanted), key=lambda w: 2 if w.host == ANY_PORT else w.host.size > 1)
 
 
 def merge_runs(wanted: Sequence[Wanted]) -> list[Wanted]:

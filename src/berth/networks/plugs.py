@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from berth.base.errors import ResourceExhausted
 from berth.base.ids import new_id
 from berth.networks import endpoints as ep
 from berth.networks import sandbox
 from berth.networks.endpoints import Member
 from berth.networks.mac import mac_for, parse_mac
+from berth.networks.ports import Ports, PortWishes
 from berth.networks.records import Endpoint, NetworkRecord
 from berth.networks.sandbox import Sandbox
 from berth.networks.state import State
+
+log = logging.getLogger(__name__)
 
 
 class Plugs:
     """Behind ``NetworkService``."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, ports: Ports) -> None:
         self._state = state
+        self._ports = ports
 
     def allocate(
         self, member: Member, network: NetworkRecord, config: Mapping[str, Any] | None, beside: Sequence[Endpoint] = ()
@@ -92,15 +98,21 @@ class Plugs:
             state.resolver.serve(ident, state.resolving(ident), named, inside)
 
     async def connect(
-        self, endpoint: Endpoint, beside: Sequence[Endpoint], pid: int, servers: Sequence[str] = ()
+        self, endpoint: Endpoint, beside: Sequence[Endpoint], pid: int, wishes: PortWishes, servers: Sequence[str] = ()
     ) -> None:
-        """Plug a new endpoint of a running container in, and move its default route where that is better now.
+        """Plug a new endpoint of a running container in; its default route, and what it publishes, move where that is better now.
 
-        Its first network with names gives it a resolver, with ``servers``, its ``--dns``.
+        Its first network with names gives it a resolver, with ``servers``, its ``--dns``. Raises: BerthError; nothing is changed
+        then.
         """
         if endpoint.names:
             self._state.servers.setdefault(endpoint.container_id, tuple(servers))
         await self._state.call(self._connect, endpoint, list(beside), pid)
+        try:
+            await self._ports.publish([*beside, endpoint], wishes)
+        except BaseException:
+            await self._state.call(self._disconnect, endpoint, list(beside), pid)
+            raise
 
     def _connect(self, endpoint: Endpoint, beside: list[Endpoint], pid: int) -> None:
         driver, network = self._state.driver_of(endpoint), self._state.network_of(endpoint)
@@ -123,26 +135,28 @@ class Plugs:
         elif endpoint.names:
             state.resolver.serve(ident, state.resolving(ident), [endpoint], inside)
 
-    async def disconnect(self, endpoint: Endpoint, beside: Sequence[Endpoint], pid: int) -> None:
-        """Unplug an endpoint of a running container; its default route moves to another of ``beside``."""
+    async def disconnect(self, endpoint: Endpoint, beside: Sequence[Endpoint], pid: int, wishes: PortWishes) -> None:
+        """Unplug an endpoint of a running container; its default route, and what it publishes, move to another of ``beside``."""
         await self._state.call(self._disconnect, endpoint, list(beside), pid)
+        try:
+            await self._ports.publish([endpoint, *beside], wishes)
+        except ResourceExhausted as err:  # another program was faster
+            log.warning("container %s: %s", endpoint.container_name, err.message)
         await self.release([endpoint], ended=False)
 
     def _disconnect(self, endpoint: Endpoint, beside: list[Endpoint], pid: int) -> None:
         state = self._state
-        state.publisher.withdraw(endpoint)
         with sandbox.open_sandbox(pid) as inside:
             state.driver_of(endpoint).detach(state.network_of(endpoint), endpoint, inside)
+            endpoint.routes4 = endpoint.routes6 = False
             if ep.choose_routes(beside):
                 sandbox.replace_routes(beside, beside, inside)
         if endpoint.container_id in state.servers:
-            state.live.pop(endpoint.id, None)
-            state.addresses.release(endpoint.network_id, endpoint.addresses)
             ident = endpoint.container_id
             named = any(e.names for e in beside)
             state.resolver.leave([endpoint], [] if named else [ident])
             if named:
-                state.resolver.change(ident, state.resolving(ident), [])
+                state.resolver.change(ident, state.resolving(ident, but=endpoint), [])
             else:
                 del state.servers[ident]
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from berth.base.errors import ResourceExhausted
 from berth.networks import endpoints as ep
-from berth.networks.host_ports import Wanted, exposed_ports, plan_publish
+from berth.networks.host_ports import exposed_ports, plan_publish
+from berth.networks.port_changes import Change, plan_change
 from berth.networks.records import Endpoint, NetworkRecord
 from berth.networks.state import State
 from berth.spec.api.containers import PortBinding
@@ -45,29 +46,35 @@ class Ports:
         return ports
 
     async def publish(self, endpoints: Sequence[Endpoint], wishes: PortWishes) -> PortMap:
-        """Publish the ports and return the map with the host ports chosen. ``published`` of an endpoint is set: save it after.
+        """What is published is what is wished for, at the endpoint with the default route; returns the map with the host ports
+        chosen. ``published`` of endpoints is set: save them after.
 
-        All or nothing. Raises: ResourceExhausted with Docker's sentence (port allocated, or in use on the host),
-        InvalidArgument (a malformed port).
+        What is right already is not touched; a port moves with its number when the default route moved. All or nothing.
+        Raises: ResourceExhausted with Docker's sentence (port allocated, or in use on the host), InvalidArgument (a malformed
+        port).
         """
         endpoint = ep.publisher(endpoints, lambda name: self._state.drivers[name].publishes)
-        if endpoint is not None:
-            wanted = self._plan(endpoint, wishes)
-            if wanted:
-                await self._state.call(self._publish, endpoint, wanted)
+        holder = next((e for e in endpoints if e.published), endpoint)
+        if endpoint is not None and holder is not None:
+            change = self._plan(holder, endpoint, wishes)
+            if holder is not endpoint or change.wanted or change.keep != holder.published:
+                await self._state.call(self._publish, holder, endpoint, change)
+        elif holder is not None:
+            await self._state.call(self._state.publisher.withdraw, holder)
         return self.port_map(endpoints, wishes.exposed)
 
-    def _plan(self, endpoint: Endpoint, wishes: PortWishes) -> list[Wanted]:
+    def _plan(self, holder: Endpoint, endpoint: Endpoint, wishes: PortWishes) -> Change:
         network = self._state.network_of(endpoint)
         default_ip = network.host_binding or self._state.options.default_ip
-        return plan_publish(
+        wanted = plan_publish(
             wishes.bindings, wishes.exposed, wishes.publish_all, default_ip=default_ip, ipv6=_have_ipv6()
         )
+        return plan_change(wanted, holder.published, _routed(network))
 
-    def _publish(self, endpoint: Endpoint, wanted: list[Wanted]) -> None:
+    def _publish(self, holder: Endpoint, endpoint: Endpoint, change: Change) -> None:
         network = self._state.network_of(endpoint)
         try:
-            self._state.publisher.publish(endpoint, wanted, _routed(network))
+            self._state.publisher.change(holder, endpoint, change.keep, change.wanted, _routed(network))
         except ResourceExhausted as err:
             raise ResourceExhausted(
                 f"failed to set up container networking: driver failed programming external connectivity on "

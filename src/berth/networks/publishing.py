@@ -8,16 +8,21 @@ Everything runs on the networks' worker thread.
 from __future__ import annotations
 
 import errno
+import logging
+import socket
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from berth.base.errors import ResourceExhausted
+from berth.kernel.netlink.conntrack import forget_udp
 from berth.netd.protocol import BOTH, Hold
 from berth.networks.firewall import Firewall
 from berth.networks.host_ports import ANY_V4, ANY_V6, HostPorts, Wanted, ephemeral_range
 from berth.networks.netd_link import HoldError, NetdLink
 from berth.networks.records import Endpoint, Published
+
+log = logging.getLogger(__name__)
 
 PORT_TRIES = 200
 
@@ -68,20 +73,65 @@ class Publisher:
     def publish(self, endpoint: Endpoint, wanted: Sequence[Wanted], routed: frozenset[int] = frozenset()) -> None:
         """All or nothing. Of IP versions that are ``routed`` no port of the host is taken: the container's own address is the
         published one. Raises: ResourceExhausted in Docker's words."""
-        before = list(endpoint.published)
+        self.change(endpoint, endpoint, endpoint.published, wanted, routed)
+
+    def change(
+        self, holder: Endpoint, endpoint: Endpoint, keep: Sequence[Published], wanted: Sequence[Wanted],
+        routed: frozenset[int] = frozenset(),
+    ) -> None:  # fmt: skip
+        """From what ``holder`` publishes to ``keep`` and ``wanted`` at ``endpoint``: the same one, or another of the container.
+
+        All or nothing; what stays does not notice. Raises: ResourceExhausted in Docker's words.
+        """
+        both = [holder] if holder is endpoint else [holder, endpoint]
+        before = [msgspec.structs.replace(each) for each in both]
         try:
+            if holder is not endpoint:
+                self._set(holder, [])
+            self._set(endpoint, keep)
             for want in wanted:
-                at_home = [ip for ip in want.host_ips if (6 if ":" in ip else 4) in routed]
-                taken = tuple(ip for ip in want.host_ips if ip not in at_home)
-                endpoint.published = [
-                    *endpoint.published,
-                    *(Published(want.proto, want.container_port, ip, 0, want.size) for ip in at_home),
-                ]
-                if taken:
-                    self._one(endpoint, want._replace(host_ips=taken))
-            self._firewall.publish(endpoint)
+                self._take(endpoint, want, routed)
+            self._firewall.change(before, both)
+            _forget_flows(before, both)
         except BaseException:
-            self.withdraw(endpoint, [p for p in endpoint.published if p not in before])
+            for each, was in reversed(list(zip(both, before, strict=True))):
+                self._set(each, was.published)
+            raise
+
+    def _take(self, endpoint: Endpoint, want: Wanted, routed: frozenset[int]) -> None:
+        at_home = [ip for ip in want.host_ips if (6 if ":" in ip else 4) in routed]
+        taken = tuple(ip for ip in want.host_ips if ip not in at_home)
+        own = [Published(want.proto, want.container_port, ip, 0, want.size) for ip in at_home]
+        endpoint.published = [*endpoint.published, *own]
+        if taken:
+            self._one(endpoint, want._replace(host_ips=taken))
+
+    def _set(self, endpoint: Endpoint, ports: Sequence[Published]) -> None:
+        """Hold these and no others, by netd and in memory; what stays held is not touched."""
+        gone = [p for p in endpoint.published if p not in ports]
+        fresh = [p for p in ports if p not in endpoint.published]
+        if not gone and not fresh:
+            return
+        self._hold(endpoint, ports)
+        for port in gone:
+            self._ports.remove(endpoint.id, port)
+        for port in fresh:
+            self._ports.add(endpoint.id, port)
+        endpoint.published = list(ports)
+
+    def _hold(self, endpoint: Endpoint, ports: Sequence[Published]) -> None:
+        """netd holds these from now on, or what it held before. Raises: HoldError."""
+        before, after = holds_of(endpoint), holds_of(endpoint, ports)
+        gone = [hold for hold in before if hold not in after]
+        if gone:
+            self._netd.release(gone)
+        try:
+            fresh = [hold for hold in after if hold not in before]
+            if fresh:
+                self._netd.hold(fresh)
+        except HoldError:
+            if gone:
+                self._netd.hold(gone)
             raise
 
     def _one(self, endpoint: Endpoint, want: Wanted) -> None:
@@ -93,15 +143,12 @@ class Publisher:
                 Published(want.proto, want.container_port, ip, port, want.size, want.source) for ip in want.host_ips
             ]
             try:
-                self._netd.hold(holds_of(endpoint, chosen))
+                self._set(endpoint, [*endpoint.published, *chosen])
             except HoldError as err:
                 last = err
                 if err.errno != errno.EADDRINUSE:
                     break
                 continue
-            for published in chosen:
-                self._ports.add(endpoint.id, published)
-            endpoint.published = [*endpoint.published, *chosen]
             return
         address = want.host_ips[0]
         if last is None:
@@ -112,12 +159,24 @@ class Publisher:
             f"{(last.strerror or '').lower()}", errno=last.errno,
         )  # fmt: skip
 
-    def withdraw(self, endpoint: Endpoint, ports: Sequence[Published] | None = None) -> None:
-        """Give these ports back (all of them for None); what is carried over them is cut."""
-        gone = list(endpoint.published if ports is None else ports)
-        endpoint.published = [p for p in endpoint.published if p not in gone]
-        if gone:
-            self._firewall.withdraw(msgspec.structs.replace(endpoint, published=gone))
-            self._netd.release(holds_of(endpoint, gone))
-            for port in gone:
-                self._ports.remove(endpoint.id, port)
+    def withdraw(self, endpoint: Endpoint) -> None:
+        """Give all its ports back; what is carried over them is cut."""
+        if endpoint.published:
+            before = msgspec.structs.replace(endpoint)
+            after = [msgspec.structs.replace(endpoint, published=[])]
+            self._firewall.change([before], after)
+            _forget_flows([before], after)
+            self._set(endpoint, [])
+
+
+def _forget_flows(before: Sequence[Endpoint], after: Sequence[Endpoint]) -> None:
+    """UDP clients that keep sending come by the new rules at once, not after their silence."""
+    old = {(e.id, p) for e in before for p in e.published if p.proto == "udp"}
+    new = {(e.id, p) for e in after for p in e.published if p.proto == "udp"}
+    for family, colon in ((socket.AF_INET, False), (socket.AF_INET6, True)):
+        changed = [p for _ident, p in old ^ new if (":" in p.host_ip) == colon]
+        if changed:
+            try:
+                forget_udp([range(p.host_port, p.host_port + p.count) for p in changed], family)
+            except OSError as err:
+                log.warning("tracked flows to published ports could not be forgotten: %s", err)

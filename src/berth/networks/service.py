@@ -93,7 +93,7 @@ class NetworkService:
         self.create, self.remove, self.users_made = catalog.create, catalog.remove, catalog.users_made
         ports = Ports(self._state)
         self.publish, self.port_map = ports.publish, ports.port_map
-        plugs = Plugs(self._state)
+        plugs = Plugs(self._state, ports)
         self.allocate, self.attach, self.release = plugs.allocate, plugs.attach, plugs.release
         self.connect, self.disconnect = plugs.connect, plugs.disconnect
 

@@ -56,9 +56,9 @@ class State:
         bridges = [ruleset.Bridge.of(n) for n in networks if self.drivers[n.driver].publishes]
         return ruleset.desired(self.instance_id, bridges, list(self.live.values()), guard=self.guard)
 
-    def resolving(self, container_id: str) -> Resolving:
-        """How a container resolves names now."""
-        own = [e for e in list(self.live.values()) if e.container_id == container_id]
+    def resolving(self, container_id: str, but: Endpoint | None = None) -> Resolving:
+        """How a container resolves names now, ``but`` for one of its endpoints that is about to go."""
+        own = [e for e in list(self.live.values()) if e.container_id == container_id and e is not but]
         return Resolving(self.servers.get(container_id, ()), any(e.gateway or e.gateway6 for e in own))
 
     def driver_of(self, endpoint: Endpoint) -> Driver:

@@ -183,6 +183,9 @@ def update(engine: Engine, flags: Flags) -> int:
         from berth.cli.create_body import parse_restart
 
         body["RestartPolicy"] = parse_restart(flags.text("restart"))
+    for name, key in (("publish-add", "PublishAdd"), ("publish-rm", "PublishRemove")):
+        if flags.given(name):
+            body[key] = _port_map(flags.list_(name))
     if not body:
         raise InvalidArgument("you must provide one or more flags when using this command")
 
@@ -191,6 +194,15 @@ def update(engine: Engine, flags: Flags) -> int:
             print(warning, file=sys.stderr)
 
     return each(flags.args, one)
+
+
+def _port_map(texts: Sequence[str]) -> dict[str, list[dict[str, str]]]:
+    """What ``--publish`` says, as the API has it."""
+    from berth.cli.create_body import ports_of
+
+    bindings: dict[str, list[dict[str, str]]] = {}
+    ports_of(texts, {}, bindings)
+    return bindings
 
 
 def prune(engine: Engine, flags: Flags) -> int:
@@ -251,6 +263,8 @@ COMMANDS = {
                    {"memory": "m", "cpu-shares": "c"}.get(n, "")) for n in _UPDATES],
             Flag("cpus", "decimal", "Number of CPUs"),
             Flag("restart", "string", "Restart policy to apply when a container exits"),
+            Flag("publish-add", "list", "Publish a port to the host as well"),
+            Flag("publish-rm", "list", "Publish a port no longer: 80, 80/udp, 8080:80"),
         ],
         (1, -1), update,
     ),

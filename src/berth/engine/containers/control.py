@@ -8,7 +8,7 @@ from typing import Any
 
 from berth.base import spawn
 from berth.base.errors import Conflict, InvalidArgument
-from berth.engine.containers import health, names, state
+from berth.engine.containers import health, live_ports, names, state
 from berth.engine.containers.deps import Deps, persist, publish
 from berth.engine.containers.options import check_host_config
 from berth.engine.containers.runtime_spec import render_resources
@@ -74,7 +74,10 @@ async def rename(deps: Deps, ref: str, new_name: str) -> None:
 
 
 async def update(deps: Deps, ref: str, body: dict[str, Any]) -> ContainerUpdateResponse:
-    """Change limits and restart policy, live where it runs. Raises: InvalidArgument, Conflict."""
+    """Change limits, restart policy and published ports, live where it runs. What fails leaves the ports as they were.
+
+    Raises: InvalidArgument, Conflict, ResourceExhausted (a port of the host's is taken).
+    """
     container = deps.containers.get(ref)
     changes = {k: v for k, v in body.items() if k in UPDATABLE and v not in (None, 0, "", {"Name": ""})}
     changes.pop("RestartPolicy", None) if not (body.get("RestartPolicy") or {}).get("Name") else None
@@ -83,15 +86,25 @@ async def update(deps: Deps, ref: str, body: dict[str, Any]) -> ContainerUpdateR
             raise Conflict(
                 f'Cannot update container {container.id}: Container is marked for removal and cannot be "update".'
             )
-        merged = {**container.row.host_config, **changes}
-        warnings = check_host_config(deps, container.row.config, merged)
-        if container.running and container.shim is not None:
-            resources = render_resources(merged)
-            resources.pop("devices", None)
-            if resources:
-                await container.shim.update(resources)
-        container.row.host_config = merged
-        await persist(deps, container, durable=True)
+        warnings = check_host_config(deps, container.row.config, {**container.row.host_config, **changes})
+        before = container.row.host_config, container.row.config
+        add, remove = body.get("PublishAdd") or {}, body.get("PublishRemove") or {}
+        try:
+            if add or remove:
+                await live_ports.change_ports(deps, container, add, remove)
+            merged = {**container.row.host_config, **changes}
+            if changes and container.running and container.shim is not None:
+                resources = render_resources(merged)
+                resources.pop("devices", None)
+                if resources:
+                    await container.shim.update(resources)
+            container.row.host_config = merged
+            await persist(deps, container, durable=True)
+        except BaseException:
+            container.row.host_config, container.row.config = before
+            if add or remove:
+                await live_ports.follow(deps, container)
+            raise
     publish(deps, container, "update")
     return {"Warnings": warnings}
 
