@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "context show": ("context", "show", "Print the name of the current context"),
     "context update": ("context", "update", "Update a context"),
     "context use": ("context", "use", "Set the current docker context"),
+    "image bootstrap": ("image_bootstrap", "image bootstrap", "Make a base image from a distribution's package mirror"),
     "image history": ("image_list", "history", "Show the history of an image"),
     "image import": ("image_archives", "import", "Import the contents from a tarball to create a filesystem image"),
     "image inspect": ("inspect", "inspect image", "Display detailed information on one or more images"),

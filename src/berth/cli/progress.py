@@ -24,7 +24,7 @@ _RATE_AFTER_S = 0.5
 
 def show_progress(lines: Iterable[bytes], out: IO[str], *, quiet: bool) -> None:
     """Raises: Internal with the engine's sentence when the stream ends in an error."""
-    show = _nothing if quiet else Bars(out).show if out.isatty() else _plain_lines(out)
+    show = shower(out, quiet=quiet)
     try:
         for raw in lines:
             message: dict[str, Any] = quick_json.loads(raw)
@@ -34,6 +34,11 @@ def show_progress(lines: Iterable[bytes], out: IO[str], *, quiet: bool) -> None:
             show(message)
     finally:
         out.flush()
+
+
+def shower(out: IO[str], *, quiet: bool) -> Callable[[dict[str, Any]], None]:
+    """What shows one message of progress after another, as ``out`` can."""
+    return _nothing if quiet else Bars(out).show if out.isatty() else _plain_lines(out)
 
 
 def _nothing(message: dict[str, Any]) -> None:
