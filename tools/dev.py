@@ -26,6 +26,7 @@ HOST_PACKAGES = {
     "nsenter": "util-linux",
     "openssl": "openssl",  # makes the certificates of the TLS tests
     "setpriv": "util-linux",
+    "mmdebstrap": "mmdebstrap",  # makes the base of the tests' tutorial images
     "skopeo": "skopeo",  # the other side of pulls, pushes and archives
     "podman": "podman",  # drives berth-runtime, as do the next two
     "buildah": "buildah",

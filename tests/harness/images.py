@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 CREATED = "2026-01-02T03:04:05Z"
 _CACHE = os.environ.get("BERTH_TEST_CACHE", "/var/tmp/berth-test-cache")
-_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+HOST_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 
 
 class Entry(NamedTuple):
@@ -77,7 +77,7 @@ def to_json(value: Any) -> bytes:
 
 
 def image_config(
-    layers: Sequence[bytes], config: Mapping[str, Any] | None = None, *, arch: str = _ARCH, variant: str = ""
+    layers: Sequence[bytes], config: Mapping[str, Any] | None = None, *, arch: str = HOST_ARCH, variant: str = ""
 ) -> bytes:
     """An image config for uncompressed ``layers`` with one history entry a layer."""
     doc: dict[str, Any] = {
@@ -130,7 +130,7 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 def oci_image(
     layers: Sequence[bytes], config: Mapping[str, Any] | None = None, *, docker: bool = False, compression: str = "gzip",
-    arch: str = _ARCH, variant: str = "",
+    arch: str = HOST_ARCH, variant: str = "",
 ) -> OciImage:  # fmt: skip
     """An image of compressed layers with an OCI manifest, or Docker's schema 2. ``compression``: gzip, zstd or none."""
     config_blob = image_config(layers, config, arch=arch, variant=variant)

@@ -177,6 +177,10 @@ class StandIn:
         document = {"schemaVersion": 2, "mediaType": media_type, "manifests": [*entries, *more]}
         return self.add_manifest(name, tag, to_json(document), media_type)
 
+    def find(self, name: str, reference: str) -> tuple[bytes, str] | None:
+        """The manifest that a tag or digest means, with its media type."""
+        return self.manifests.get((name, reference))
+
     def asked(self, method: str, part: str) -> list[Seen]:
         """Requests of a method whose path has ``part`` in it."""
         with self.lock:
@@ -313,7 +317,7 @@ class _Handler(BaseHTTPRequestHandler):
                 else {}
             )
             return Reply(201, {"Docker-Content-Digest": key, "Location": self.path, **more})
-        found = registry.manifests.get((name, reference))
+        found = registry.find(name, reference)
         if found is None:
             return refusal(404, "MANIFEST_UNKNOWN", "manifest unknown")
         content, media_type = found
