@@ -32,6 +32,7 @@ class Operation(NamedTuple):
 _STREAMS = {"logs": "boolean", "stream": "boolean", "stdin": "boolean", "stdout": "boolean", "stderr": "boolean",
             "detachKeys": "string"}  # fmt: skip
 _SIZE = {"h": "integer", "w": "integer"}
+_PATH = {"path": "string"}
 _ONE = (404,)
 _CHANGE = (404, 409)
 
@@ -87,6 +88,10 @@ OPERATIONS: dict[str, Operation] = {
     "containers.resize": Operation("The size of its terminal", {200: None}, _SIZE, errors=(400, *_CHANGE)),
     "containers.remove": Operation("Remove it", {204: None}, {"force": "boolean", "v": "boolean", "link": "boolean"},
                                    errors=(400, *_CHANGE)),
+    "archives.head": Operation("What a path in it is", {200: None}, _PATH, errors=(400, 404)),
+    "archives.get": Operation("A tar of a path in it", {200: STREAM}, _PATH, errors=(400, 404)),
+    "archives.put": Operation("Unpack a tar into a directory of it", {200: None},
+                              {**_PATH, "noOverwriteDirNonDir": "boolean", "copyUIDGID": "boolean"}, errors=(400, 404)),
     "execs.create": Operation("Prepare a process in a container", {201: c.IDResponse}, body=codec.ExecCreateBody,
                               errors=(400, *_CHANGE)),
     "execs.start": Operation("Start it, its streams on this connection", {101: None, 200: STREAM},

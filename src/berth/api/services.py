@@ -27,7 +27,7 @@ from berth.spec.api.images import (
 )
 from berth.spec.api.networks import Network, NetworkCreateResponse
 from berth.spec.api.system import EventMessage, SystemInfo, SystemVersion
-from berth.spec.streams import AttachPlan, LogQuery, LogStream, WaitResult
+from berth.spec.streams import AttachPlan, LogQuery, LogStream, PathArchive, PathStat, WaitResult
 
 __all__ = [
     "AttachPlan", "Containers", "Filters", "Images", "LogQuery", "LogStream", "Networks", "ProgressSink", "Registries",
@@ -113,6 +113,16 @@ class Containers(Protocol):
 
     async def export(self, ref: str) -> AsyncIterator[bytes]:
         """A tar of the root filesystem."""
+
+    async def stat_path(self, ref: str, path: str) -> PathStat: ...
+
+    async def read_path(self, ref: str, path: str) -> PathArchive:
+        """A tar of a file or directory; whoever asks closes it."""
+
+    async def write_path(
+        self, ref: str, path: str, source: AsyncIterator[bytes], *, keep_kind: bool, as_user: bool
+    ) -> None:
+        """Unpack a tar into a directory that is there."""
 
     async def resize(self, ref: str, *, rows: int, cols: int) -> None: ...
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from berth.api.http.request import Request
 
 RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
-async def pour(request: Request, source: AsyncIterator[bytes], content_type: str) -> None:
+async def pour(
+    request: Request, source: AsyncIterator[bytes], content_type: str, headers: Mapping[str, str] = _NONE
+) -> None:
     """Answer 200 with the bytes of ``source``, which is closed at once when the client hangs up."""
-    answer = await request.stream(200, content_type)
+    answer = await request.stream(200, content_type, headers)
     try:
         async for piece in source:
             await answer.write(piece)

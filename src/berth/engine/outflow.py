@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 
 from berth.base.errors import Unavailable
+from berth.engine.apart import apart
 
 Write = Callable[[bytes | memoryview], object]
 _CHUNK = 1 << 20
@@ -16,7 +17,7 @@ _AHEAD = 4
 
 
 async def outflow(threads: Executor | None, work: Callable[[Write], None]) -> AsyncIterator[bytes]:
-    """Run ``work(write)`` on a thread (None: of the loop's own) and yield what it writes.
+    """Run ``work(write)`` on a thread (None: of its own) and yield what it writes.
 
     Leaving the iterator stops the work at its next write.
 
@@ -33,7 +34,7 @@ async def outflow(threads: Executor | None, work: Callable[[Write], None]) -> As
         finally:
             loop.call_soon_threadsafe(ready.put_nowait, None)
 
-    task = loop.run_in_executor(threads, run)
+    task = asyncio.ensure_future(apart(run, "outflow") if threads is None else loop.run_in_executor(threads, run))
     try:
         while (chunk := await ready.get()) is not None:
             buffer.room.release()

@@ -39,7 +39,7 @@ def overlay(
         # upper and work folder must lie in one mount
         top = _mapped(folder, userns_fd, opened) if os.path.dirname(work) == folder else _mapped("/", userns_fd, opened)
         upper_in, work_in = (f"{top}/{os.path.relpath(path, folder)}" for path in (upper, work))
-        with _identity(host_id(uid_mappings, 0), host_id(gid_mappings, 0)):
+        with identity(host_id(uid_mappings, 0), host_id(gid_mappings, 0)):
             return m.overlay(names, upper_in, work_in, volatile=volatile)
     finally:
         for fd in (userns_fd, *opened):
@@ -55,8 +55,9 @@ def _mapped(path: str, userns_fd: int, opened: list[int]) -> str:
 
 
 @contextmanager
-def _identity(uid: int, gid: int) -> Iterator[None]:
-    """Another filesystem identity with all powers kept: the kernel drops some when a root's fsuid becomes another."""
+def identity(uid: int, gid: int) -> Iterator[None]:
+    """Another filesystem identity of this thread with all powers kept: the kernel drops some when a root's fsuid becomes
+    another. Whoever makes files on such an overlay needs one that the map holds."""
     effective, permitted, inheritable = p.capget()
     syscall("setfsgid", gid)
     syscall("setfsuid", uid)

@@ -72,7 +72,7 @@ def apply_layer(
     inflated = Inflated(raw, limits.max_bytes)
     try:
         source = Source(inflated.chunk)
-        writer = (_FlatWriter if flat else _Writer)(Tree(root), source, limits)
+        writer = (_FlatWriter if flat else Writer)(Tree(root), source, limits)
         try:
             reported = 0
             for member in tar.read_members(source):
@@ -91,7 +91,9 @@ def apply_layer(
         inflated.close()
 
 
-class _Writer:
+class Writer:
+    """Members of a tar onto a tree, one after the other."""
+
     def __init__(self, tree: Tree, source: Source, limits: Limits) -> None:
         self._tree = tree
         self._source = source
@@ -143,6 +145,10 @@ class _Writer:
             self._write_whiteout(fd, base, name)
             return
         self._note(name)
+        self._put(fd, base, name, member)
+
+    def _put(self, fd: int, base: bytes, name: bytes, member: Member) -> None:
+        """What ``member`` describes, as ``base`` in the directory ``fd``; ``name`` is its whole cleaned name."""
         if member.type == tar.REGULAR:
             self._write_file(fd, base, member)
         elif member.type == tar.DIRECTORY:
@@ -219,7 +225,7 @@ class _Writer:
             opened, target_base = self._tree.parent(target, make=False)
             status = os.stat(target_base, dir_fd=opened, follow_symlinks=False)
         except FileNotFoundError:
-            raise InvalidArgument(f"a hard link to {show(target)}, which the layer does not have") from None
+            raise InvalidArgument(f"a hard link to {show(target)}, which is not there") from None
         if stat.S_ISDIR(status.st_mode) or is_whiteout(status):
             raise InvalidArgument(f"a hard link to {show(target)}, which is no file")
         target_fd = os.dup(opened)  # the walk to the other end may close it
@@ -239,7 +245,7 @@ class _Writer:
         device = os.makedev(member.major, member.minor)
         self._place(fd, base, lambda: os.mknod(base, kind | 0o600, device, dir_fd=fd))
         os.chown(base, member.uid, member.gid, dir_fd=fd, follow_symlinks=False)
-        os.chmod(base, member.mode, dir_fd=fd)  # a node that was made here and now: no link to follow
+        _chmod_node(fd, base, member.mode)
         mtime_ns = _bound_time(member.mtime_ns)
         os.utime(base, ns=(mtime_ns, mtime_ns), dir_fd=fd, follow_symlinks=False)
 
@@ -296,7 +302,7 @@ class _Writer:
                 _set_xattr(fd, key, value)
 
 
-class _FlatWriter(_Writer):
+class _FlatWriter(Writer):
     """Onto a copy of the layers below. ``_own``: names that this layer has, and the directories above them."""
 
     def __init__(self, tree: Tree, source: Source, limits: Limits) -> None:
@@ -328,6 +334,16 @@ class _FlatWriter(_Writer):
             self._tree.remove(fd, hidden)
         elif stat.S_ISDIR(status.st_mode):
             self._hide_all(self._tree.directory(name), name)
+
+
+def _chmod_node(fd: int, base: bytes, mode: int) -> None:
+    """By descriptor: by name it would follow a link that a running container puts there meanwhile (CVE-2021-41089's kind)."""
+    node = os.open(base, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+    try:
+        if not stat.S_ISLNK(os.fstat(node).st_mode):
+            os.chmod(f"/proc/self/fd/{node}", mode)
+    finally:
+        os.close(node)
 
 
 def _set_xattr(fd: int, key: bytes, value: bytes) -> None:

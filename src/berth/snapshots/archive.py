@@ -9,9 +9,10 @@ Spec: OCI image-spec, layer.md.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from berth.base.errors import InvalidArgument
 from berth.snapshots import tar
@@ -22,11 +23,13 @@ from berth.snapshots.walk import Node, is_opaque, walk
 
 WHITEOUT = b".wh."
 OPAQUE_MARK = b".wh..wh..opq"
+Owner = Callable[[int, int], tuple[int, int]]
 _CHUNK = 1 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OWN_XATTRS = (b"user.", b"trusted.", b"security.capability", b"system.posix_acl_")
 _OVERLAY_XATTRS = (b"trusted.overlay.", b"user.overlay.")
+_CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO)
 _KINDS = {
     stat.S_IFREG: tar.REGULAR, stat.S_IFDIR: tar.DIRECTORY, stat.S_IFLNK: tar.SYMLINK, stat.S_IFCHR: tar.CHAR,
     stat.S_IFBLK: tar.BLOCK_DEVICE, stat.S_IFIFO: tar.FIFO,
@@ -68,10 +71,13 @@ def _opaque_at(node: Node) -> bool:
 
 
 class NodeWriter:
-    """Nodes of a walk as members of a tar; names of one inode after its first as hard links."""
+    """Nodes of a walk as members of a tar; names of one inode after its first as hard links.
 
-    def __init__(self, write: Write) -> None:
+    ``owner``: uid and gid as the file system shows them → as the archive is to have them."""
+
+    def __init__(self, write: Write, owner: Owner = lambda uid, gid: (uid, gid)) -> None:
         self._tar = TarWriter(write)
+        self._owner = owner
         self._first_names: dict[tuple[int, int], bytes] = {}
 
     def add(self, node: Node) -> None:
@@ -84,8 +90,9 @@ class NodeWriter:
                 self._add_file(node)
             else:
                 self._add_other(node, kind)
-        except FileNotFoundError:
-            pass
+        except OSError as err:
+            if err.errno not in _CHANGED:
+                raise
 
     def add_whiteout(self, name: bytes) -> None:
         directory, slash, base = name.rpartition(b"/")
@@ -100,14 +107,14 @@ class NodeWriter:
     def _add_file(self, node: Node) -> None:
         first = self._first_name(node)
         if first is not None:
-            self._tar.add(_member(node, tar.HARDLINK, linkname=first))
+            self._tar.add(self._member(node, tar.HARDLINK, linkname=first))
             return
         fd = os.open(node.base, _READ, dir_fd=node.parent_fd)
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 return
-            member = _member(node._replace(status=status), tar.REGULAR, xattrs=read_xattrs(fd))
+            member = self._member(node._replace(status=status), tar.REGULAR, xattrs=read_xattrs(fd))
             self._tar.add(member, _content(fd, status.st_size))
         finally:
             os.close(fd)
@@ -121,25 +128,27 @@ class NodeWriter:
 
     def _add_other(self, node: Node, kind: bytes) -> None:
         if kind == tar.SYMLINK:
-            self._tar.add(_member(node, kind, linkname=os.readlink(node.base, dir_fd=node.parent_fd)))
+            self._tar.add(self._member(node, kind, linkname=os.readlink(node.base, dir_fd=node.parent_fd)))
         elif kind == tar.DIRECTORY:
             fd = os.open(node.base, _DIRECTORY, dir_fd=node.parent_fd)
             try:
-                self._tar.add(_member(node, kind, xattrs=read_xattrs(fd)))
+                self._tar.add(self._member(node, kind, xattrs=read_xattrs(fd)))
             finally:
                 os.close(fd)
         else:
-            self._tar.add(_member(node, kind))
+            self._tar.add(self._member(node, kind))
 
-
-def _member(node: Node, kind: bytes, *, linkname: bytes = b"", xattrs: dict[bytes, bytes] | None = None) -> Member:
-    status = node.status
-    size = status.st_size if kind == tar.REGULAR else 0
-    device = status.st_rdev if kind in (tar.CHAR, tar.BLOCK_DEVICE) else 0
-    return Member(
-        node.name, linkname, kind, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, size, size,
-        status.st_mtime_ns, os.major(device), os.minor(device), xattrs, None,
-    )  # fmt: skip
+    def _member(
+        self, node: Node, kind: bytes, *, linkname: bytes = b"", xattrs: dict[bytes, bytes] | None = None
+    ) -> Member:
+        status = node.status
+        size = status.st_size if kind == tar.REGULAR else 0
+        device = status.st_rdev if kind in (tar.CHAR, tar.BLOCK_DEVICE) else 0
+        uid, gid = self._owner(status.st_uid, status.st_gid)
+        return Member(
+            node.name, linkname, kind, stat.S_IMODE(status.st_mode), uid, gid, size, size,
+            status.st_mtime_ns, os.major(device), os.minor(device), xattrs, None,
+        )  # fmt: skip
 
 
 def read_xattrs(fd: int) -> dict[bytes, bytes] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
 from berth.base.errors import InvalidArgument
@@ -44,6 +44,24 @@ class LogStream(NamedTuple):
 
     tty: bool
     chunks: AsyncIterator[bytes]
+
+
+class PathStat(NamedTuple):
+    """What a path in a container is. ``mode``: as stat(2) has it; ``link_target``: where a symbolic link leads to."""
+
+    name: str
+    size: int
+    mode: int
+    mtime_ns: int
+    link_target: str
+
+
+class PathArchive(NamedTuple):
+    """``chunks``: the tar. ``close`` lets go of the container's file system, read to the end or not."""
+
+    status: PathStat
+    chunks: AsyncIterator[bytes]
+    close: Callable[[], Awaitable[None]]
 
 
 _SPECIAL = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}

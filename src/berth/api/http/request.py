@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -26,10 +27,15 @@ REASONS = {
 MAX_BODY = 16 << 20
 BODY_STALL_S = 30.0
 _BODY_HIGH = 1 << 20
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class ClientGone(Exception):
     """The client hung up: there is nobody to answer."""
+
+
+def _stalled() -> Malformed:
+    return Malformed(408, f"408 Request Timeout: nothing of the body came for {BODY_STALL_S:.0f} s")
 
 
 class Request:
@@ -104,6 +110,19 @@ class Request:
             self._arrived = asyncio.get_running_loop().create_future()
             await self._arrived
 
+    async def steady_chunks(self) -> AsyncIterator[bytes]:
+        """As ``chunks``. Raises: Malformed when nothing comes for ``BODY_STALL_S``."""
+        chunks = self.chunks()
+        while True:
+            try:
+                async with asyncio.timeout(BODY_STALL_S):
+                    chunk = await anext(chunks)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise _stalled() from None
+            yield chunk
+
     async def body(self, limit: int = MAX_BODY) -> bytes:
         """The whole body. Raises: TooLarge, ClientGone, Malformed when nothing comes for ``BODY_STALL_S``."""
         parts, size = [], 0
@@ -116,7 +135,7 @@ class Request:
                     parts.append(chunk)
                     stall.reschedule(asyncio.get_running_loop().time() + BODY_STALL_S)
         except TimeoutError:
-            raise Malformed(408, f"408 Request Timeout: nothing of the body came for {BODY_STALL_S:.0f} s") from None
+            raise _stalled() from None
         return b"".join(parts)
 
     # --- the answer
@@ -139,14 +158,16 @@ class Request:
     def respond_json(self, status: int, value: Any) -> None:
         self.respond(status, json.dumps(value).encode() + b"\n")
 
-    async def stream(self, status: int = 200, content_type: str = "application/json") -> ResponseStream:
+    async def stream(
+        self, status: int = 200, content_type: str = "application/json", headers: Mapping[str, str] = _NONE
+    ) -> ResponseStream:
         """Start an answer of unknown length; its head is sent at once. HTTP/1.0 gets it up to the connection's end."""
         self.answered = True
         chunked = not self._http_1_0
         self.keep_alive = self.keep_alive and chunked
         lines = [
             f"HTTP/1.1 {status} {REASONS.get(status, 'Unknown')}", self.protocol.common_headers,
-            f"Content-Type: {content_type}",
+            f"Content-Type: {content_type}", *(f"{key}: {value}" for key, value in headers.items()),
         ]  # fmt: skip
         if chunked:
             lines.append("Transfer-Encoding: chunked")

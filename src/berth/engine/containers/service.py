@@ -8,7 +8,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from berth.engine.containers import control, create, execs, filesystem, filters, remove, render, start, stats, stop
+from berth.engine.containers import (
+    archive,
+    control,
+    create,
+    execs,
+    filesystem,
+    filters,
+    remove,
+    render,
+    start,
+    stats,
+    stop,
+)
 from berth.engine.containers.attach import AttachSession, attach
 from berth.engine.containers.deps import Deps
 from berth.engine.containers.execs import ExecSession
@@ -25,7 +37,7 @@ from berth.spec.api.containers import (
     FilesystemChange,
 )
 from berth.spec.signals import parse_signal
-from berth.spec.streams import AttachPlan, LogQuery, LogStream
+from berth.spec.streams import AttachPlan, LogQuery, LogStream, PathArchive, PathStat
 
 Filters = Mapping[str, list[str]]
 
@@ -119,6 +131,18 @@ class ContainerService:
 
     async def export(self, ref: str) -> AsyncIterator[bytes]:
         return await filesystem.export(self._deps, ref)
+
+    async def stat_path(self, ref: str, path: str) -> PathStat:
+        return await archive.stat_path(self._deps, ref, path)
+
+    async def read_path(self, ref: str, path: str) -> PathArchive:
+        return await archive.read_path(self._deps, ref, path)
+
+    async def write_path(
+        self, ref: str, path: str, source: AsyncIterator[bytes], *, keep_kind: bool, as_user: bool
+    ) -> None:
+        work = archive.write_path(self._deps, ref, path, source, keep_kind=keep_kind, as_user=as_user)
+        await self._deps.tasks.run(work, "extract")
 
     async def resize(self, ref: str, *, rows: int, cols: int) -> None:
         await control.resize(self._deps, ref, rows=rows, cols=cols)
