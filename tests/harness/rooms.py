@@ -203,7 +203,7 @@ class RoomDaemon(Daemon):
         ).stdout
         return "" if said.startswith("-") else said.strip()
 
-    def start_container(self, name: str, *flags: str, serving: int = 80) -> dict[str, object]:
+    def start_container(self, name: str, *flags: str, serving: int = 80) -> dict[str, Any]:
         """A container that serves; its networks as inspect shows them."""
         self.docker("run", "-d", "--name", name, *flags, "busybox", "sleep", "1000")
         if serving:
@@ -214,3 +214,47 @@ class RoomDaemon(Daemon):
         for server in self._servers:
             end(server)
         super().close()
+
+
+class Lan:
+    """A host with a daemon, and a neighbour that routes every bridge's subnet and 127.0.0.1 to it, as a malicious one would.
+
+    neighbour 192.0.2.2, 2001:db8::2 ══ host 192.0.2.1, 2001:db8::1 ══ bridges
+    """
+
+    HOST, NEIGHBOUR = "192.0.2.1", "192.0.2.2"
+    HOST6, NEIGHBOUR6 = "2001:db8::1", "2001:db8::2"
+
+    def __init__(self, *flags: str) -> None:
+        self.host, self.neighbour = Room(), Room()
+        self.host.wire(
+            self.neighbour, [f"{self.HOST}/24", f"{self.HOST6}/64"], [f"{self.NEIGHBOUR}/24", f"{self.NEIGHBOUR6}/64"]
+        )
+        self.neighbour.run("ip", "route", "add", "172.16.0.0/12", "via", self.HOST)
+        self.neighbour.run("ip", "route", "add", "fd00::/8", "via", self.HOST6)
+        self.neighbour.run("ip", "route", "add", "127.0.0.1/32", "via", self.HOST, "table", "7")
+        self.host.run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0")
+        self.neighbour.serve(7)
+        self.daemon = RoomDaemon(self.host, *flags)
+
+    def __enter__(self) -> Lan:
+        try:
+            self.daemon.start()
+            self.daemon.load_busybox()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.daemon.close()
+        self.host.close()
+        self.neighbour.close()
+
+    @staticmethod
+    def address(networks: dict[str, Any], key: str = "IPAddress", network: str | None = None) -> str:
+        """Of what ``start_container`` gave: of the first network, or of one."""
+        return str(networks[network or next(iter(networks))][key])

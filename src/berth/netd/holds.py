@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterable, Sequence
 
 from berth.netd import tcp, udp
+from berth.netd.clients import Clients
 from berth.netd.loop import Loop
 from berth.netd.protocol import BOTH, Hold, Place
 
@@ -102,9 +103,9 @@ class Holds:
         for number, sock in enumerate(held.socks):
             target = (hold.target_ip, hold.target_port + number)
             if hold.proto == "tcp":
-                held.carriers.append(tcp.Carrier(self._loop, sock, target))
+                held.carriers.append(tcp.Carrier(self._loop, sock, target, Clients(hold.source)))
             elif hold.proto == "udp":
-                held.carriers.append(udp.Carrier(self._loop, sock, target))
+                held.carriers.append(udp.Carrier(self._loop, sock, target, Clients(hold.source)))
 
 
 def _over_ipv6(hold: Hold) -> bool:

@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 from berth.netd.dns.names import Member
 from berth.netd.dns.service import Settings
 
-VERSION = 3
-OLDEST = 3
+VERSION = 4
+OLDEST = 4
 """A daemon speaks to netds of these versions and all between; any other is ended and started anew."""
 
 MAX_PACKET = 128 << 10
 HOLDS_PER_PACKET = 400
-FDS_PER_PACKET = 3  # of serve: the UDP socket, the TCP socket, the namespace
+FDS_PER_PACKET = (
+    3  # of serve: the UDP socket, the TCP socket, the namespace; of keep one, the socket that owns the firewall's table
+)
 
 
 Place = tuple[str, str, int]
@@ -41,6 +43,7 @@ class Hold(NamedTuple):
     target_ip: str
     target_port: int
     size: int = 1
+    source: str = ""  # only for clients of this subnet: they are carried, others cut
 
     @property
     def place(self) -> Place:
@@ -54,8 +57,10 @@ class Hold(NamedTuple):
 
 def hold_from(row: list[Any]) -> Hold:
     """A hold that came as a JSON array. Raises: ValueError, TypeError."""
-    proto, host_ip, port, endpoint, target_ip, target_port, size = row
-    return Hold(str(proto), str(host_ip), int(port), str(endpoint), str(target_ip), int(target_port), int(size))
+    proto, host_ip, port, endpoint, target_ip, target_port, size, source = row
+    return Hold(
+        str(proto), str(host_ip), int(port), str(endpoint), str(target_ip), int(target_port), int(size), str(source)
+    )
 
 
 def member_from(row: list[Any]) -> Member:

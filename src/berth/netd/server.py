@@ -41,6 +41,7 @@ class Server:
         self._holds = Holds(loop)
         self._resolvers = Resolvers(loop)
         before = table.load(table_path)
+        self._kept = -1
         self._instance = before.instance if before is not None else ""
         self._take_up(before)
         listener.setblocking(False)
@@ -174,6 +175,13 @@ class Server:
         more = first + HOLDS_PER_PACKET < max(len(sandboxes), len(endpoints))
         return {"sandboxes": sandboxes[page], "endpoints": endpoints[page], "more": more}
 
+    def _keep(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The descriptor that came stays open from now on, in place of the one before: none lets that go."""
+        if self._kept >= 0:
+            os.close(self._kept)
+        self._kept = request["fds"].pop() if request["fds"] else -1
+        return {}
+
     def _quit(self, _request: dict[str, Any]) -> dict[str, Any]:
         self._loop.stop()
         return {}
@@ -195,6 +203,8 @@ class Server:
         for client in self._clients:
             client.close()
         self._listener.close()
+        if self._kept >= 0:
+            os.close(self._kept)
 
 
 _VERBS = {
@@ -206,6 +216,7 @@ _VERBS = {
     "join": Server._join,
     "leave": Server._leave,
     "served": Server._served,
+    "keep": Server._keep,
     "quit": Server._quit,
 }
 

@@ -1,6 +1,6 @@
 """netd's table on disk: ``<run-root>/netd/table.json``, replaced by a rename, read by the netd that comes next.
 
-{"version": 1, "instance": "0a1b2c3d", "holds": [[proto, host_ip, port, endpoint, target_ip, target_port], ...]}
+{"version": 4, "instance": "0a1b2c3d", "holds": [[proto, host_ip, port, endpoint, target_ip, target_port, size, source], ...]}
 """
 
 from __future__ import annotations

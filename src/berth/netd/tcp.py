@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 
+from berth.netd.clients import Clients
 from berth.netd.loop import GONE, READ, WRITE, Loop
 
 _CHUNK = 64 << 10
@@ -64,8 +65,9 @@ _spare = _Spare()
 class Carrier:
     """One listener and its connections."""
 
-    def __init__(self, loop: Loop, listener: socket.socket, target: tuple[str, int]) -> None:
+    def __init__(self, loop: Loop, listener: socket.socket, target: tuple[str, int], clients: Clients) -> None:
         self._loop = loop
+        self._clients = clients
         self._listener = listener
         self._target = target
         self._sides: set[Side] = set()
@@ -81,10 +83,13 @@ class Carrier:
 
     def _accept(self, _events: int) -> None:
         try:
-            client, _address = self._listener.accept()
+            client, address = self._listener.accept()
         except OSError as err:
             if err.errno in _NO_DESCRIPTORS:
                 self._turn_away()
+            return
+        if address[0] not in self._clients:
+            client.close()
             return
         try:
             family = socket.AF_INET6 if ":" in self._target[0] else socket.AF_INET

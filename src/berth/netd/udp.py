@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import time
 
+from berth.netd.clients import Clients
 from berth.netd.loop import READ, Loop
 
 _SILENCE_S = 90.0
@@ -34,8 +35,9 @@ class Flow:
 class Carrier:
     """One bound socket and its clients."""
 
-    def __init__(self, loop: Loop, bound: socket.socket, target: tuple[str, int]) -> None:
+    def __init__(self, loop: Loop, bound: socket.socket, target: tuple[str, int], clients: Clients) -> None:
         self._loop = loop
+        self._clients = clients
         self._bound = bound
         self._target = target
         self._flows: dict[tuple[_Client, bytes], Flow] = {}
@@ -57,6 +59,8 @@ class Carrier:
                 payload, ancillary, _flags, client = self._bound.recvmsg(_DATAGRAM, 64)
             except OSError:  # nothing left, or an ICMP error of an earlier answer
                 return
+            if client[0] not in self._clients:
+                continue
             local = next((bytes(raw) for _level, kind, raw in ancillary if kind == socket.IPV6_PKTINFO), b"")
             flow = self._flows.get((client, local)) or self._begin(client, local)
             if flow is not None:

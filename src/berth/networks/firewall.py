@@ -1,10 +1,14 @@
 """Makes the kernel agree with the desired table: single elements on the hot path, the whole table when it doesn't.
 
+Where the kernel can (Linux 6.9), the table is owned by our socket: a flush of the whole ruleset passes it over, and nobody else
+changes it. netd keeps the socket open when the daemon dies. Elsewhere a ``Watch`` tells when somebody changed it.
+
 Every call runs on the networks' worker thread. ``desired`` gives the table as it should be at that moment.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import struct
@@ -13,37 +17,69 @@ from collections.abc import Callable, Sequence
 from berth.kernel.netlink.sock import HEADER, NETLINK_NETFILTER, Netlink, NetlinkError, Request
 from berth.kernel.nft import picture
 from berth.kernel.nft import transaction as tx
-from berth.kernel.nft.model import Element, Table
+from berth.kernel.nft.model import OWNED, Element, Table
 from berth.networks import ruleset
 from berth.networks.records import Endpoint
 
 log = logging.getLogger(__name__)
 
+_UNKNOWN_FLAGS = (errno.EOPNOTSUPP, errno.EINVAL)
+
 
 class Firewall:
     """One engine's table."""
 
-    def __init__(self, name: str, desired: Callable[[], Table]) -> None:
+    def __init__(self, name: str, desired: Callable[[], Table], *, flags: int = OWNED) -> None:
         self.name = name
         self._desired = desired
+        self._flags = flags
+        self._claimed = False
         self._nft = tx.Nft()
 
     def close(self) -> None:
         """Let go of the socket; the rules stay."""
         self._nft.close()
 
+    def fileno(self) -> int:
+        """The socket that owns the table."""
+        return self._nft.nl.sock.fileno()
+
+    @property
+    def owned(self) -> bool:
+        """Whether the kernel keeps others from the table."""
+        return self._claimed and bool(self._flags)
+
     @property
     def port_id(self) -> int:
         """Our socket's name in the kernel's notifications."""
-        return int(self._nft.nl.sock.getsockname()[0])
+        return self._nft.nl.port_id
 
     def reconcile(self) -> bool:
         """Compare, and rewrite the table in one transaction if it differs. True when it had to."""
-        table = self._desired()
+        table = self._desired()._replace(flags=self._flags)
         if picture.read(self._nft, ruleset.FAMILY, self.name) == picture.picture_of(table):
+            self._claim(table)
             return False
-        self._nft.commit(tx.replace_table(table))
+        try:
+            self._nft.commit(tx.replace_table(table))
+        except NetlinkError as err:
+            if err.errno not in _UNKNOWN_FLAGS or not self._flags:
+                raise
+            self._flags = 0  # an older kernel
+            self._nft.commit(tx.replace_table(table._replace(flags=0)))
+        self._claimed = True
         return True
+
+    def _claim(self, table: Table) -> None:
+        """Own a table that is right already, as a predecessor left it."""
+        if self._flags and not self._claimed:
+            try:
+                self._nft.commit([tx.claim_table(table)])
+            except NetlinkError as err:
+                if err.errno not in _UNKNOWN_FLAGS:
+                    raise
+                self._flags = 0  # an older kernel, or made under one
+        self._claimed = True
 
     def exists(self) -> bool:
         return (ruleset.FAMILY, self.name) in picture.tables(self._nft, self.name)

@@ -51,6 +51,7 @@ class Healing:
         self._pid_of = pid_of or self._pid_of
         state = self._state
         live = list(state.live.values())
+        state.netd.keep(state.firewall.fileno())
         state.netd.reconcile([hold for e in live for hold in holds_of(e)])
         wanted: dict[str, tuple[Resolving, list[Endpoint]]] = {}
         for endpoint in live:

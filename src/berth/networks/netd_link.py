@@ -128,6 +128,10 @@ class NetdLink:
         """Begin a container's resolver on (UDP socket, TCP socket, namespace), or change one's settings without them."""
         self._request({"op": "serve", "sandbox": sandbox, "settings": settings, "members": list(members)}, fds)
 
+    def keep(self, fd: int = -1) -> None:
+        """netd keeps this socket open for us; none: it lets go of the one that it keeps."""
+        self._request({"op": "keep"}, (fd,) if fd >= 0 else ())
+
     def join(self, members: Sequence[Member]) -> None:
         """Names of endpoints are known from now on."""
         for at in range(0, len(members), HOLDS_PER_PACKET):

@@ -45,7 +45,16 @@ def holds_of(endpoint: Endpoint, ports: Iterable[Published] | None = None) -> li
         if port.host_port:
             target = _target(endpoint, host_ip)
             found.append(
-                Hold(port.proto, host_ip, port.host_port, endpoint.id, target, port.container_port, port.count)
+                Hold(
+                    port.proto,
+                    host_ip,
+                    port.host_port,
+                    endpoint.id,
+                    target,
+                    port.container_port,
+                    port.count,
+                    port.source,
+                )
             )
     return found
 

@@ -127,7 +127,8 @@ class NetworkService:
             state.addresses.open(record)
             self._ensure(record)
         state.firewall = Firewall(ruleset.table_name(state.instance_id), state.desired)
-        state.netd.open()
+        if state.netd.open():
+            state.netd.keep()  # the socket of the daemon before: the table can be claimed then
         state.publisher = Publisher(state.netd, state.firewall)
         return fresh
 

@@ -109,8 +109,22 @@ class Netlink:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
+    @property
+    def port_id(self) -> int:
+        """The socket's address: what the kernel calls the sender of what we ask."""
+        self._bind()
+        return int(self.sock.getsockname()[0])
+
+    def _bind(self) -> None:
+        if not self.sock.getsockname()[0]:
+            self.sock.bind((0, 0))
+
     def subscribe(self, group: int) -> None:
-        """Receive the notifications of a multicast group."""
+        """Receive the notifications of a multicast group.
+
+        A socket without an address of its own hears nothing of nftables: those are sent "by" address 0.
+        """
+        self._bind()
         self.sock.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
 
     def ask(self, *requests: Request) -> None:

@@ -199,6 +199,11 @@ class Map(NamedTuple):
         return f"{shown} : {_show(self.value, element.value)}" if self.value else shown
 
 
+OWNED = 2 | 4
+"""Flags of a table that nobody changes or flushes but the socket that made it (Linux 5.12), and that stays when that socket is
+closed (6.9): until another one claims it, it is anybody's then."""
+
+
 class Table(NamedTuple):
     """Everything of ours in the firewall."""
 
@@ -206,6 +211,7 @@ class Table(NamedTuple):
     name: str
     maps: tuple[Map, ...]
     chains: tuple[Chain, ...]
+    flags: int = 0
 
     @property
     def text(self) -> str:

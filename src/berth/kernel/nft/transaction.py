@@ -30,7 +30,7 @@ NFGENMSG = struct.Struct("!BBH")
 
 RAW_NESTED = Codec(bytes, bytes, nested=True)
 HOOK_ATTRS = Attributes(num=(1, BE32), priority=(2, BE32))
-TABLE_ATTRS = Attributes(name=(1, STR))
+TABLE_ATTRS = Attributes(name=(1, STR), flags=(2, BE32))
 CHAIN_ATTRS = Attributes(table=(1, STR), name=(3, STR), hook=(4, nested(HOOK_ATTRS)), policy=(5, BE32), type=(7, STR))
 RULE_ATTRS = Attributes(table=(1, STR), chain=(2, STR), exprs=(4, RAW), userdata=(7, RAW))
 SET_ATTRS = Attributes(
@@ -76,7 +76,7 @@ def type_size(fields: tuple[Field, ...]) -> int:
 def new_table(table: Table) -> Iterator[Request]:
     """Everything of a table that doesn't exist: maps before the rules that name them, chains before the rules that jump."""
     begin = head(table.family)
-    yield Request(NEWTABLE, NLM_F_CREATE, begin + TABLE_ATTRS.encode({"name": table.name}))
+    yield claim_table(table)
     for number, each in enumerate(table.maps, start=1):
         yield Request(NEWSET, NLM_F_CREATE, begin + SET_ATTRS.encode(_map(table.name, each, number)))
     for chain in table.chains:
@@ -92,6 +92,14 @@ def new_table(table: Table) -> Iterator[Request]:
             yield Request(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, begin + RULE_ATTRS.encode(values))
     for each in table.maps:
         yield from add_elements(table.family, table.name, each.name, each.elements)
+
+
+def claim_table(table: Table) -> Request:
+    """The table itself, with its flags: made, or taken over where nobody owns it."""
+    values: dict[str, object] = {"name": table.name}
+    if table.flags:
+        values["flags"] = table.flags
+    return Request(NEWTABLE, NLM_F_CREATE, head(table.family) + TABLE_ATTRS.encode(values))
 
 
 def replace_table(table: Table) -> Iterator[Request]:
