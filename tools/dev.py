@@ -31,7 +31,8 @@ HOST_PACKAGES = {
     "podman": "podman",  # drives berth-runtime, as do the next two
     "buildah": "buildah",
     "containerd": "containerd",
-    "runc": "runc",  # the engine drives it with --runtime, and the bench compares
+    "runc": "runc",  # the engine drives these two with --runtime, and the bench compares
+    "crun": "crun",
 }
 """Programs that the tests use, and the Debian packages that have them."""
 

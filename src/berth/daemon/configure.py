@@ -77,6 +77,8 @@ def parse_flags(argv: list[str]) -> tuple[dict[str, Any], str | None]:
         kind = BY_FLAG[flag].kind if flag in BY_FLAG else ""
         if kind in ("map", "runtimes"):
             given[flag] = dict(_pair(entry, flag) for entry in value)
+            if kind == "runtimes":
+                given[flag] = {name: {"path": path} for name, path in given[flag].items()}
         elif kind == "size":
             given[flag] = _size(value, f"--{flag}")
     return given, given.pop("config-file", None)
@@ -190,10 +192,18 @@ def _ulimit(name: str, entry: Any, path: str) -> str:
         raise _bad_file(path, f'default-ulimits.{name} must be {{"Name": ..., "Soft": ..., "Hard": ...}}') from None
 
 
-def _runtime(name: str, entry: Any, path: str) -> str:
-    if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
-        raise _bad_file(path, f'runtimes.{name} must be {{"path": "..."}}')
-    return str(entry["path"])
+def _runtime(name: str, entry: Any, path: str) -> dict[str, Any]:
+    if not isinstance(entry, dict) or not entry.get("path") or not isinstance(entry["path"], str):
+        raise _bad_file(
+            path, f'runtimes.{name} must be {{"path": "..."}}: a runtime is a program with runc\'s command line'
+        )
+    unknown = sorted(set(entry) - {"path", "runtimeArgs"})
+    if unknown:
+        raise _bad_file(path, f"runtimes.{name}: {', '.join(unknown)} is not supported: there are path and runtimeArgs")
+    args = entry.get("runtimeArgs") or []
+    if not isinstance(args, list) or not all(isinstance(a, str) for a in args):
+        raise _bad_file(path, f"runtimes.{name}.runtimeArgs must be a list of strings, not {args!r}")
+    return {"path": entry["path"], "runtimeArgs": args}
 
 
 def as_text(value: Any) -> str:

@@ -35,6 +35,7 @@ from berth.engine.images.service import ImageService
 from berth.engine.images.settings import ImageSettings
 from berth.engine.networks import NetworkVerbs
 from berth.engine.reconcile import recover
+from berth.engine.runtimes import Runtimes
 from berth.engine.system import SystemFacts, SystemService
 from berth.engine.trash import Trash
 from berth.kernel import cgroups
@@ -80,6 +81,7 @@ class Engine:
             layout=layout, db=self.db, containers=self.containers, images=self.images, networks=self.networks,
             volumes=self.volumes, pool=self.pool, events=self.events, locks=KeyedLocks(),
             host=host, settings=verbs, tasks=self.tasks, trash=self.trash, execs=execs,
+            runtimes=Runtimes(settings["add-runtime"], settings["default-runtime"]),
         )  # fmt: skip
         execs.bind(self.deps)
         self.system = SystemService(self.deps, self._facts(facts), lambda: len(asyncio.all_tasks()))
@@ -107,6 +109,7 @@ class Engine:
             if setting.reload:
                 self.settings[setting.flag] = fresh[setting.flag]
         self.settings.path = fresh.path
+        self.deps.runtimes.reload(self.settings["add-runtime"], self.settings["default-runtime"])
         self.images.reload(_image_settings(self.settings))
         self.system.reload(self._facts(cgroups.detect()))
         attributes = {"name": platform.node()}

@@ -104,7 +104,7 @@ class SystemService:
             "GenericResources": None, "DockerRootDir": deps.layout.data_root, "HttpProxy": facts.http_proxy,
             "HttpsProxy": facts.https_proxy, "NoProxy": facts.no_proxy, "Name": platform.node(),
             "Labels": list(facts.labels), "ExperimentalBuild": False, "ServerVersion": berth.__version__,
-            "Runtimes": {"berth": {"path": "berth-runtime"}}, "DefaultRuntime": "berth",
+            "Runtimes": deps.runtimes.render(), "DefaultRuntime": deps.runtimes.default,
             "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False,
                       "Error": "", "RemoteManagers": None},
             "LiveRestoreEnabled": facts.live_restore, "Isolation": "", "InitBinary": "berth-init",

@@ -140,12 +140,12 @@ def _bind(dir_fd: int, name: str, source: str, kind: int, number: int) -> None:
 
 
 _DEFAULT_NAMES = frozenset(name for name, _, _ in DEVICES)
-_SKIPPED = frozenset({"pts", "ptmx", "shm", "fd", "mqueue", "console", ".lxc", ".lxd-mounts", ".udev"})
+HOST_ONLY = frozenset({"pts", "ptmx", "shm", "fd", "mqueue", "console", ".lxc", ".lxd-mounts", ".udev"})
 
 
 def _copy_host_devices(root_fd: int, directory: str = "/dev", *, bound: bool) -> None:
     for entry in os.scandir(directory):
-        if directory == "/dev" and entry.name in _SKIPPED:
+        if directory == "/dev" and entry.name in HOST_ONLY:
             continue
         info = entry.stat(follow_symlinks=False)
         if stat.S_ISDIR(info.st_mode):

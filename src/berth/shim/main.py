@@ -23,6 +23,7 @@ from berth.kernel import tty
 from berth.kernel.cgroups import Cgroup, Hierarchies
 from berth.logs.writer import LogWriter, open_writer
 from berth.oci import launch
+from berth.oci.driven.container import Driven
 from berth.oci.init import StageDefaults
 from berth.shim import records
 from berth.shim.conn import Conn
@@ -62,7 +63,8 @@ class Shim:
         self._defaults = defaults
         self._init_path = init_path
         self._cgroup: Cgroup = hierarchies.group(parent, name)
-        self._init: launch.InitHandle | None = None
+        self._init: launch.InitHandle | None = None  # ours: parked, or the container's
+        self._driven: Driven | None = None  # the container of another runtime
         self._phase = "parked"
         self._id = ""
         self._shim_dir = ""
@@ -257,7 +259,7 @@ class Shim:
         self._later.append(lambda: self._repeat(conn))
         return {
             "version": VERSION, "id": self._id, "phase": self._phase,
-            "pid": self._init.pid if self._init is not None else 0,
+            "pid": self._process.pid if self._init is not None else 0,
         }  # fmt: skip
 
     def _repeat(self, conn: Conn) -> None:
@@ -269,16 +271,7 @@ class Shim:
             raise Conflict(f"the shim is {self._phase}")
         spec, stdio = args["spec"], args["stdio"]
         self._id, self._shim_dir, self._linux = args["id"], args["shim_dir"], spec.get("linux") or {}
-        resources = self._linux.get("resources") or {}
-        warnings = []
-        try:
-            self._cgroup.rename(args["cgroup"]["name"])
-            if resources:
-                if resources.get("devices"):
-                    self._cgroup.apply_device_rules(resources["devices"])
-                warnings = self._cgroup.apply(resources)
-        except OSError as err:
-            raise from_oserror(err, "set the container's limits", op="cgroup") from err
+        warnings = [] if args.get("runtime") else self._fit_cgroup(args["cgroup"]["name"])
         self._listen()
         self._log = open_writer(args["log"])
         hub = self._hub = Hub(
@@ -287,10 +280,14 @@ class Shim:
         )  # fmt: skip
         pipes = _Pipes(tty=stdio["tty"], stdin=stdio["stdin"])
         try:
-            master, more = self._init.create(
-                spec, args["rootfs"], pipes.child, rows=stdio["rows"], cols=stdio["cols"],
-                init_path=self._init_path if args.get("init") else "",
-            )  # fmt: skip
+            if args.get("runtime"):
+                master = self._drive(args, pipes.child)
+            else:
+                master, more = self._init.create(
+                    spec, args["rootfs"], pipes.child, rows=stdio["rows"], cols=stdio["cols"],
+                    init_path=self._init_path if args.get("init") else "",
+                )  # fmt: skip
+                warnings += more
         except BaseException:
             pipes.close_all()
             raise
@@ -298,7 +295,45 @@ class Shim:
         for options, fd in zip(args["attach"], fds, strict=False):
             self._attach(hub, options, os.dup(fd))
         self._phase = "created"
-        return {"pid": self._init.pid, "warnings": warnings + more, "cgroup": self._cgroup.name}
+        return {"pid": self._process.pid, "warnings": warnings, "cgroup": self._cgroup.name}
+
+    def _fit_cgroup(self, name: str) -> list[str]:
+        """The parked init's group becomes the container's; returns warnings."""
+        resources = self._linux.get("resources") or {}
+        try:
+            self._cgroup.rename(name)
+            if not resources:
+                return []
+            if resources.get("devices"):
+                self._cgroup.apply_device_rules(resources["devices"])
+            return self._cgroup.apply(resources)
+        except OSError as err:
+            raise from_oserror(err, "set the container's limits", op="cgroup") from err
+
+    def _drive(self, args: dict[str, Any], stdio: list[int]) -> int:
+        """The other runtime's container takes the network of the parked init, which is let go then; the master or -1."""
+        assert self._init is not None
+        driven = Driven(args["runtime"], self._id, self._shim_dir)
+        place, size = args["cgroup"], args["stdio"]
+        master = driven.create(
+            args["spec"], args["rootfs"], stdio, netns=f"/proc/{self._init.pid}/ns/net",
+            cgroups_path=f"/{place['parent'].strip('/')}/{place['name']}", rows=size["rows"], cols=size["cols"],
+            init_path=self._init_path if args.get("init") else "",
+        )  # fmt: skip
+        self._driven = driven
+        self._init.kill()
+        os.waitpid(self._init.pid, 0)
+        self._init.close()
+        self._remove_cgroup()
+        self._cgroup = self._hierarchies.group(place["parent"], place["name"])
+        self._oom_before = self._cgroup.oom_kills()
+        return master
+
+    @property
+    def _process(self) -> launch.InitHandle | Driven:
+        """The container's init, whoever made it. After: parked."""
+        assert self._init is not None
+        return self._driven or self._init
 
     def _listen(self) -> None:
         try:
@@ -319,18 +354,21 @@ class Shim:
     def _op_start(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         if self._phase != "created" or self._init is None:
             raise Conflict(f"the shim is {self._phase}")
-        self._init.start()
+        self._process.start()
         self._phase = "running"
         return {}
 
     def _op_kill(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        if self._init is None or self._init.pidfd < 0 or self._reaped_at or self._record is not None:
+        if self._init is None or self._process.pidfd < 0 or self._reaped_at or self._record is not None:
             raise NotFound("the container's process has ended")
         if args.get("exec_id"):
             self._kill_exec(str(args["exec_id"]), int(args["signal"]))
             return {}
         if args.get("all"):
             self._cgroup.kill()
+            return {}
+        if self._driven is not None:
+            self._driven.signal(int(args["signal"]))
             return {}
         try:
             signal.pidfd_send_signal(self._init.pidfd, int(args["signal"]))
@@ -367,10 +405,15 @@ class Shim:
         )  # fmt: skip
         pipes = _Pipes(tty=stdio["tty"], stdin=stdio["stdin"])
         try:
-            pid, pidfd, master = launch.exec_process(
-                self._init.pidfd, self._cgroup, self._linux, args["process"], pipes.child, rows=stdio["rows"],
-                cols=stdio["cols"],
-            )  # fmt: skip
+            if self._driven is not None:
+                pid, pidfd, master = self._driven.exec_process(
+                    args["process"], pipes.child, rows=stdio["rows"], cols=stdio["cols"]
+                )
+            else:
+                pid, pidfd, master = launch.exec_process(
+                    self._init.pidfd, self._cgroup, self._linux, args["process"], pipes.child, rows=stdio["rows"],
+                    cols=stdio["cols"],
+                )  # fmt: skip
         except BaseException:
             pipes.close_all()
             raise
@@ -411,19 +454,21 @@ class Shim:
         return {}
 
     def _op_pause(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        self._cgroup.freeze()
+        (self._driven.pause if self._driven is not None else self._cgroup.freeze)()
         return {}
 
     def _op_resume(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        self._cgroup.thaw()
+        (self._driven.resume if self._driven is not None else self._cgroup.thaw)()
         return {}
 
     def _op_update(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        if self._driven is not None:
+            return {"warnings": self._driven.update(args["resources"])}
         return {"warnings": self._cgroup.apply(args["resources"])}
 
     def _op_state(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         return {
-            "id": self._id, "phase": self._phase, "pid": self._init.pid if self._init is not None else 0,
+            "id": self._id, "phase": self._phase, "pid": self._process.pid if self._init is not None else 0,
             "pids": self._cgroup.procs(), "stats": self._cgroup.stats(), "lost": self._log.lost if self._log else 0,
         }  # fmt: skip
 
@@ -451,6 +496,7 @@ class Shim:
         if self._record is None:
             self._discard()
         else:
+            self._remove_driven()
             self._remove_cgroup()
             self._remove_files()
             self._leaving = True
@@ -458,13 +504,14 @@ class Shim:
 
     def _discard(self) -> None:
         """Nobody wants this container (any more): kill it and go."""
-        if self._init is not None and self._init.pidfd >= 0 and not self._reaped_at and self._record is None:
+        if self._init is not None and self._process.pidfd >= 0 and not self._reaped_at and self._record is None:
             self._cgroup_kill()
-            self._init.kill()
             try:
-                os.waitpid(self._init.pid, 0)
-            except ChildProcessError:
+                signal.pidfd_send_signal(self._process.pidfd, signal.SIGKILL)
+                os.waitpid(self._process.pid, 0)
+            except (ProcessLookupError, ChildProcessError):
                 pass
+        self._remove_driven()
         if self._hub is not None:
             self._hub.finish()
         if self._log is not None:
@@ -473,6 +520,10 @@ class Shim:
         self._remove_files()
         self._reaped_at = 0.0
         self._leaving = True
+
+    def _remove_driven(self) -> None:
+        if self._driven is not None:
+            self._driven.remove()
 
     def _cgroup_kill(self) -> None:
         try:
@@ -507,7 +558,7 @@ class Shim:
             if pid == 0:
                 return
             code = -os.waitstatus_to_exitcode(status) + 128 if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-            if self._init is not None and pid == self._init.pid:
+            if self._init is not None and pid == self._process.pid:
                 self._status = status
                 self._reaped_at = time.monotonic()
                 self._try_end(self._reaped_at)
@@ -535,8 +586,8 @@ class Shim:
         }  # fmt: skip
         self._record = record
         self._phase = "ended"
-        os.close(self._init.pidfd)
-        self._init.pidfd = -1
+        os.close(self._process.pidfd)
+        self._process.pidfd = -1
         try:
             records.write_exit(self._shim_dir, record)
         except OSError:

@@ -97,7 +97,8 @@ class Shim:
         """Everything up to execve; returns init's pid. Raises: the kind of what failed."""
         self.shim_dir = request["shim_dir"]
         answer = await self._link.ask("create", dict(request), fds)
-        return int(answer["pid"])
+        self.init_pid = int(answer["pid"])
+        return self.init_pid
 
     async def start(self) -> None:
         """Raises: NotFound, Forbidden, InvalidArgument when execve refuses."""

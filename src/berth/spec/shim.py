@@ -88,6 +88,14 @@ class CgroupPlace(TypedDict):
     name: str
 
 
+class RuntimeProgram(TypedDict):
+    """Another OCI runtime, in the place of ours: its name, the program's absolute path, arguments before the verb."""
+
+    name: str
+    path: str
+    args: list[str]
+
+
 class CreateRequest(TypedDict):
     """``create``: everything up to, but not, the execve. fds: one per entry of ``attach``, in order.
 
@@ -105,6 +113,7 @@ class CreateRequest(TypedDict):
     cgroup: CgroupPlace
     attach: list[AttachOptions]
     init: NotRequired[bool]  # run the engine's small init as pid 1 (--init)
+    runtime: NotRequired[RuntimeProgram | None]  # None: ours
 
 
 class ExecRequest(TypedDict):

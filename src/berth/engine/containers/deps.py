@@ -15,6 +15,7 @@ from berth.engine.containers.index import ContainerIndex
 from berth.engine.containers.record import Container, encode_row
 from berth.engine.containers.runtime_spec import HostFacts
 from berth.engine.events import EventBus
+from berth.engine.runtimes import Runtimes
 from berth.engine.trash import Trash
 from berth.networks.records import save_endpoints
 
@@ -60,6 +61,7 @@ class Deps(NamedTuple):
     tasks: Tasks
     trash: Trash
     execs: Execs
+    runtimes: Runtimes
 
 
 class Tasks:

@@ -90,7 +90,9 @@ async def _settle(deps: Deps, container: Container, record: dict[str, Any]) -> N
         await persist(deps, container)
     finally:
         if shim is not None:
-            deps.tasks.start(shim.delete(), f"delete shim of {row.id[:12]}") if not restarting else await shim.delete()
+            # another runtime's program takes its time: what is left of this run must be gone before the next one
+            waits = restarting or deps.runtimes.program(str(row.host_config.get("Runtime") or "")) is not None
+            await shim.delete() if waits else deps.tasks.start(shim.delete(), f"delete shim of {row.id[:12]}")
     if restarting:
         schedule_restart(deps, container)
 

@@ -23,7 +23,6 @@ from berth.spec.signals import parse_signal
 DEFAULT_MAX_SIZE = 10_000_000
 DEFAULT_MAX_FILE = 3
 _PORT = re.compile(r"(\d{1,5})(-(\d{1,5}))?(/[a-z]+)?")
-_RUNTIMES = ("berth", "runc", "io.containerd.runc.v2")
 
 
 def check_host_config(deps: Deps, config: dict[str, Any], hc: dict[str, Any]) -> list[str]:
@@ -49,8 +48,7 @@ def check_host_config(deps: Deps, config: dict[str, Any], hc: dict[str, Any]) ->
         raise InvalidArgument(f"Invalid value {score}, range for oom score adj is [-1000, 1000]")
     if hc.get("NetworkMode") == "host" and hc.get("PortBindings"):
         warnings.append("Published ports are discarded when using host network mode")
-    if (hc.get("Runtime") or "berth") not in _RUNTIMES:
-        raise InvalidArgument(f"unknown or invalid runtime name: {hc['Runtime']}")
+    deps.runtimes.program(str(hc.get("Runtime") or ""))
     security = parse_security_opts(hc.get("SecurityOpt") or [], bool(hc.get("Privileged")))
     if deps.host.apparmor and security.apparmor not in ("", "unconfined", "docker-default"):
         raise Unsupported(
@@ -129,7 +127,7 @@ def fill_defaults(deps: Deps, config: dict[str, Any], hc: dict[str, Any]) -> Non
         hc["MemorySwap"] = 2 * int(hc["Memory"])
     if hc.get("OomKillDisable") is None and "oom_kill_disable" not in deps.host.lacks:
         hc["OomKillDisable"] = False
-    hc["Runtime"] = hc.get("Runtime") or "berth"
+    hc["Runtime"] = hc.get("Runtime") or deps.runtimes.default
     for key in ("CapAdd", "CapDrop"):
         if hc.get(key):
             hc[key] = normalise(hc[key], key)

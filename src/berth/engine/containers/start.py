@@ -154,6 +154,7 @@ async def _launch(deps: Deps, container: Container) -> None:
             "cgroup": {"parent": str(hc.get("CgroupParent") or deps.settings.cgroup_parent), "name": row.id},
             "attach": [p.options for p in pending],
             "init": bool(deps.settings.init if hc.get("Init") is None else hc["Init"]),
+            "runtime": deps.runtimes.program(str(hc.get("Runtime") or "")),
         }  # fmt: skip
         clients = [p.client for p in pending]
         try:
