@@ -76,6 +76,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("dns-search", "dns-search", "list", [], "DNS search domains to use"),
     Setting("dns-opt", "dns-opts", "list", [], "DNS options to use"),
     Setting("host-gateway-ip", "host-gateway-ip", "str", "", "IP address that host-gateway resolves to in --add-host"),
+    Setting("cluster-store", "cluster-store", "str", "", "Key-value store that hosts share networks through: etcd://host:port"),
+    Setting("cluster-advertise", "cluster-advertise", "str", "", "Address or interface that other hosts reach this one at"),
+    Setting("cluster-store-opt", "cluster-store-opts", "map", {}, "Options of the store (kv.cacertfile, discovery.ttl, ...)"),
     # images and registries
     Setting("registry-mirror", "registry-mirrors", "list", [], "Preferred registry mirror", reload=True),
     Setting("insecure-registry", "insecure-registries", "list", [], "Enable insecure registry communication", reload=True),

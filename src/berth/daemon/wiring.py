@@ -11,7 +11,7 @@ import logging
 import os
 import platform
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from berth.api.app import App
 from berth.api.services import Services
@@ -47,6 +47,9 @@ from berth.registry.settings import RegistrySettings, parse_registries
 from berth.shim_client import ShimPool, Zygote
 from berth.volumes.store import VolumeStore
 
+if TYPE_CHECKING:
+    from berth.networks.cluster.service import Cluster
+
 log = logging.getLogger("berth.daemon")
 
 
@@ -74,8 +77,9 @@ class Engine:
         )  # fmt: skip
         self.pool = ShimPool(self.zygote, size=settings["parked-shims"])
         self.networks = NetworkService(
-            self.instance_id, layout, self.db, _network_options(settings), start_netd=self._start_netd
-        )
+            self.instance_id, layout, self.db, _network_options(settings), start_netd=self._start_netd,
+            cluster=_cluster(settings, self.instance_id),
+        )  # fmt: skip
         execs = Execs()
         self.deps = Deps(
             layout=layout, db=self.db, containers=self.containers, images=self.images, networks=self.networks,
@@ -175,6 +179,17 @@ def _network_options(settings: Settings) -> NetworkOptions:
         host_gateway_ip=settings["host-gateway-ip"], fixed_cidr=settings["fixed-cidr"],
         pools=tuple(parse_pool(pool) for pool in settings["default-address-pool"]) or DEFAULT_POOLS,
     )  # fmt: skip
+
+
+def _cluster(settings: Settings, instance: str) -> Cluster | None:
+    options = {key: str(value) for key, value in settings["cluster-store-opt"].items()}
+    if not (settings["cluster-store"] or settings["cluster-advertise"] or options):
+        return None
+    from berth.networks.cluster.service import Cluster
+    from berth.networks.cluster.settings import parse_cluster
+
+    found = parse_cluster(settings["cluster-store"], settings["cluster-advertise"], options)
+    return Cluster(found, instance) if found is not None else None
 
 
 def _verb_settings(settings: Settings, instance: str) -> VerbSettings:

@@ -113,7 +113,7 @@ class NetworkVerbs:
 
     async def _plug(self, container: Container, network: NetworkRecord, asked: dict[str, Any]) -> None:
         deps, beside = self._deps, container.endpoints
-        endpoint = deps.networks.allocate(member_of(container), network, asked, beside)
+        endpoint = await deps.networks.admit(member_of(container), network, asked, beside)
         try:
             await deps.networks.connect(
                 endpoint, beside, container.row.pid, ports_wished(container), resolvers_of(container)

@@ -10,6 +10,7 @@
     drivers/      bridge, overlay, macvlan, ipvlan, host, none behind one contract
     ipam/         pools and leases of addresses
     ruleset.py    the desired nftables table as a value (pure); firewall.py makes the kernel agree with it
+    cluster/      networks that several hosts share, through etcd
     netd_link.py  the daemon's side of netd; resolver.py of its names
     files.py      /etc/hosts, /etc/hostname, /etc/resolv.conf (pure)
 

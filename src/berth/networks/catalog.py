@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
 from typing import cast
 
-from berth.base.errors import Forbidden, InvalidArgument, NotFound
+from berth.base.errors import Conflict, Forbidden, InvalidArgument, NotFound
 from berth.base.ids import is_hex
 from berth.db.database import Database
 from berth.networks import filters, render
 from berth.networks.creation import plan_network
 from berth.networks.drivers import default
 from berth.networks.drivers.bridge import enable_forwarding
+from berth.networks.ipam.pools import GLOBAL_POOLS
 from berth.networks.records import Endpoint, NetworkRecord, forget_network, save_network
 from berth.networks.request import NetworkRequest
 from berth.networks.state import State
@@ -56,7 +58,11 @@ class Catalog:
 
     def inspect(self, ref: str) -> Network:
         """``GET /networks/{ref}``. Raises: NotFound."""
-        return cast("Network", render.render_network(self.resolve(ref), list(self._state.live.values())))
+        network = self.resolve(ref)
+        shown = render.render_network(network, list(self._state.live.values()))
+        if network.shared and self._state.cluster is not None:
+            shown["Peers"] = [{"Name": peer.name, "IP": peer.address} for peer in self._state.cluster.peers(network)]
+        return cast("Network", shown)
 
     def users_made(self) -> list[NetworkRecord]:
         """Every network that is not predefined."""
@@ -68,25 +74,44 @@ class Catalog:
 
     async def create(self, asked: NetworkRequest) -> NetworkRecord:
         """Make a network. Raises: AlreadyExists, NotFound (the driver), Forbidden, InvalidArgument, Unsupported,
-        ResourceExhausted (the address pools are used up)."""
+        ResourceExhausted (the address pools are used up), Unavailable (the cluster store is away)."""
+        driver, cluster = self._state.drivers.get(asked.driver), self._state.cluster
+        if cluster is not None and driver is not None and driver.scope == "global":
+            return await cluster.create(lambda: self._state.call(self._plan, asked, True))
         record = await self._state.call(self._create, asked)
         await self._db.write(lambda conn: save_network(conn, record), durable=True)
         return record
 
+    def _plan(self, asked: NetworkRequest, shared: bool = False) -> NetworkRecord:
+        state = self._state
+        return plan_network(
+            asked, state.drivers, list(state.networks.values()), default.host_networks(state.nl),
+            GLOBAL_POOLS if shared else state.options.pools, state.instance_id, shared=shared,
+        )  # fmt: skip
+
+    def check_free(self, network: NetworkRecord) -> None:
+        """Raises: Conflict (its subnets are this host's already)."""
+        host = default.host_networks(self._state.nl)
+        for own in (ip_network(s.subnet) for s in network.subnets):
+            clash = next((each for each in host if each.version == own.version and each.overlaps(own)), None)
+            if clash is not None:
+                raise Conflict(f"network {network.name} ({own}) cannot be had on this host: it overlaps with {clash}")
+
+    def make(self, record: NetworkRecord) -> None:
+        """The kernel has the network, and the rules know it. On the worker thread."""
+        if record.ipv6 and self._state.options.ip_forward:
+            enable_forwarding("ipv6")
+        self._state.drivers[record.driver].ensure(record)
+        self._state.firewall.reconcile()
+
     def _create(self, asked: NetworkRequest) -> NetworkRecord:
         state = self._state
-        record = plan_network(
-            asked, state.drivers, list(state.networks.values()), default.host_networks(state.nl), state.options.pools,
-            state.instance_id,
-        )  # fmt: skip
+        record = self._plan(asked)
         driver = state.drivers[record.driver]
         try:
-            if record.ipv6 and state.options.ip_forward:
-                enable_forwarding("ipv6")
-            driver.ensure(record)
             state.networks[record.name] = record
             state.addresses.open(record)
-            state.firewall.reconcile()
+            self.make(record)
         except BaseException:
             state.networks.pop(record.name, None)
             state.addresses.forget(record.id)
@@ -95,19 +120,21 @@ class Catalog:
         return record
 
     async def remove(self, network: NetworkRecord) -> None:
-        """Unmake a network. Raises: Forbidden (predefined, or in use)."""
+        """Unmake a network. Raises: Forbidden (predefined, or in use, on another host too), Unavailable (no cluster store)."""
         if network.predefined:
             raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
         users = self.members(network.id)
         if users:
-            shown = " ".join(f'name:"{e.container_name}" id:"{e.id[:12]}"' for e in users)
-            raise Forbidden(
-                f"error while removing network: network {network.name} id {network.id} has active endpoints ({shown})"
-            )
+            shown = [(e.container_name, e.id) for e in users]
+            raise Forbidden(messages.active_endpoints(network.name, network.id, shown))
+        if network.shared and self._state.cluster is not None:
+            await self._state.cluster.remove(network)
+            return
         await self._db.write(lambda conn: forget_network(conn, network.id))
-        await self._state.call(self._remove, network)
+        await self._state.call(self.unmake, network)
 
-    def _remove(self, network: NetworkRecord) -> None:
+    def unmake(self, network: NetworkRecord) -> None:
+        """The reverse of ``make``; it is nobody's any more. On the worker thread."""
         self._state.networks.pop(network.name, None)
         self._state.addresses.forget(network.id)
         self._state.firewall.reconcile()

@@ -20,12 +20,12 @@ from berth.networks.request import NetworkRequest
 
 def plan_network(
     asked: NetworkRequest, drivers: dict[str, Driver], others: Sequence[NetworkRecord], in_use: Iterable[AnyNetwork],
-    pools: Sequence[Pool], instance_id: str,
+    pools: Sequence[Pool], instance_id: str, *, shared: bool = False,
 ) -> NetworkRecord:  # fmt: skip
     """The network as it shall be. ``in_use``: subnets of the host, for networks that nobody chose a subnet for.
 
     Raises: AlreadyExists (the name), NotFound (the driver), Forbidden (a subnet overlaps), ResourceExhausted (the pools are
-    used up), InvalidArgument, Unsupported.
+    used up), InvalidArgument, Unsupported. ``shared``: it spans hosts; its gateways follow from the blocks that each host takes.
     """
     if any(other.name == asked.name for other in others):
         raise AlreadyExists(f"network with name {asked.name} already exists")
@@ -38,11 +38,15 @@ def plan_network(
         id=new_id(), name=asked.name, driver=asked.driver, created_ns=now_ns(), scope=driver.scope, ipv4=asked.ipv4,
         ipv6=asked.ipv6, internal=asked.internal, attachable=asked.attachable, labels=asked.labels,
         options=asked.options, ipam_driver=asked.ipam_driver, ipam_options=asked.ipam_options,
-        subnets_asked=bool(asked.subnets),
+        subnets_asked=bool(asked.subnets), shared=shared,
     )  # fmt: skip
     driver.plan(asked, network, others)
     if driver.addressed and asked.ipam_driver != "null":
         network.subnets = _subnets(asked, others, list(in_use), (*pools, ula_pool(instance_id)))
+        network.gateways_asked = {s.subnet: s.gateway for s in network.subnets if shared and s.gateway}
+        for subnet in network.subnets:
+            if not subnet.gateway and not shared:
+                subnet.gateway = first_address(subnet)
     return network
 
 
@@ -61,9 +65,6 @@ def _subnets(
         if enabled and not any(s.is_ipv6 == (version == 6) for s in subnets):
             found = free_subnet(pools, [*host, *taken, *own], version)
             subnets.append(Subnet(str(found)))
-    for subnet in subnets:
-        if not subnet.gateway:
-            subnet.gateway = first_address(subnet)
     if not subnets:
         raise InvalidArgument("a network without any subnet: enable IPv4 or IPv6")
     return sorted(subnets, key=lambda s: s.is_ipv6)

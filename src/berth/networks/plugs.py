@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from berth.base.errors import ResourceExhausted
@@ -27,15 +28,33 @@ class Plugs:
         self._state = state
         self._ports = ports
 
-    def allocate(
+    async def admit(
         self, member: Member, network: NetworkRecord, config: Mapping[str, Any] | None, beside: Sequence[Endpoint] = ()
     ) -> Endpoint:
-        """A new endpoint with its addresses and MAC, in memory only: no system call, no row.
+        """A new endpoint with its addresses and MAC, in memory only: no system call, no row. In a network that spans hosts the
+        cluster store agrees to the addresses first.
 
         ``beside`` are the container's other endpoints. Save it with ``records.save_endpoints`` in the verb's own
         transaction. Raises: InvalidArgument (asked-for address outside the subnet), Conflict (address in use),
-        ResourceExhausted (no address left).
+        ResourceExhausted (no address left), Unavailable (no cluster store).
         """
+        cluster = self._state.cluster
+        if not network.shared or cluster is None:
+            return self._allocate(member, network, config, beside)
+        ep.check_settings(network, dict(config or {}))
+        addresses = await cluster.admit(network, dict(config or {}))
+        try:
+            return self._allocate(member, network, config, beside, addresses)
+        except BaseException:
+            self._state.addresses.release(network.id, [address for address, _length in addresses])
+            raise
+        finally:
+            cluster.settled(network, addresses)
+
+    def _allocate(
+        self, member: Member, network: NetworkRecord, config: Mapping[str, Any] | None, beside: Sequence[Endpoint],
+        leased: Sequence[tuple[str, int]] = (),
+    ) -> Endpoint:  # fmt: skip
         asked = dict(config or {})
         endpoint = Endpoint(
             id=new_id(), container_id=member.container_id, container_name=member.name, network_id=network.id,
@@ -48,7 +67,7 @@ class Plugs:
             endpoint.ifname = ep.free_ifname(beside, asked)
             wanted_mac = str(asked.get("MacAddress") or (member.mac if not beside else ""))
             chosen_mac = parse_mac(wanted_mac) if wanted_mac else ""
-            self._lease(endpoint, network)
+            self._lease(endpoint, network, leased)
             endpoint.mac = chosen_mac or mac_for(self._state.instance_id, network.id, endpoint.ipv4 or endpoint.ipv6)
             driver.join(network, endpoint)
         if network.resolves:
@@ -56,15 +75,20 @@ class Plugs:
         self._state.live[endpoint.id] = endpoint
         return endpoint
 
-    def _lease(self, endpoint: Endpoint, network: NetworkRecord) -> None:
+    def _lease(self, endpoint: Endpoint, network: NetworkRecord, leased: Sequence[tuple[str, int]]) -> None:
         ipam = endpoint.asked.get("IPAMConfig") or {}
+        have = {ip_address(address).version: (address, length) for address, length in leased}
         gateways = not network.internal
         try:
             if network.v4 is not None:
-                endpoint.ipv4, endpoint.prefix_len = self._address(network, str(ipam.get("IPv4Address") or ""), 4)
+                endpoint.ipv4, endpoint.prefix_len = have.get(4) or self._address(
+                    network, str(ipam.get("IPv4Address") or ""), 4
+                )
                 endpoint.gateway = network.v4.gateway if gateways and network.gateway_mode != "isolated" else ""
             if network.v6 is not None:
-                endpoint.ipv6, endpoint.prefix_len6 = self._address(network, str(ipam.get("IPv6Address") or ""), 6)
+                endpoint.ipv6, endpoint.prefix_len6 = have.get(6) or self._address(
+                    network, str(ipam.get("IPv6Address") or ""), 6
+                )
                 endpoint.gateway6 = network.v6.gateway if gateways and network.gateway_mode6 != "isolated" else ""
         except BaseException:
             self._state.addresses.release(network.id, endpoint.addresses)
@@ -172,6 +196,8 @@ class Plugs:
             await state.call(self._withdraw, gone, ended)
         for endpoint in gone:
             state.addresses.release(endpoint.network_id, endpoint.addresses)
+        if state.cluster is not None and gone:
+            state.cluster.changed()
 
     def _withdraw(self, endpoints: list[Endpoint], ended: bool) -> None:
         state = self._state

@@ -6,6 +6,7 @@ interfaces.
 """
 
 import sqlite3
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import msgspec
@@ -68,6 +69,9 @@ class NetworkRecord(msgspec.Struct):
     gateway_mode: str = "nat"  # nat, nat-unprotected, routed or isolated: see drivers/bridge.py
     gateway_mode6: str = "nat"
     vni: int = 0  # overlay: its VXLAN id
+    shared: bool = False  # it is in the cluster store; each host gives addresses of blocks of its own
+    blocks: list[str] = []  # this host's; its gateways are in the first of each IP version
+    gateways_asked: dict[str, str] = {}  # by subnet, of a shared network
     ours: bool = True  # we made the link (False: the user's own bridge, used as it is, never changed)
 
     @property
@@ -79,6 +83,15 @@ class NetworkRecord(msgspec.Struct):
     def v6(self) -> Subnet | None:
         """The first IPv6 subnet."""
         return next((s for s in self.subnets if s.is_ipv6), None)
+
+    @property
+    def versions_here(self) -> set[int]:
+        """The IP versions that this host has blocks of."""
+        return {6 if ":" in block else 4 for block in self.blocks}
+
+    def owns(self, address: str) -> bool:
+        """Whether an address is in a block of this host's."""
+        return any(ip_address(address) in ip_network(block) for block in self.blocks)
 
     @property
     def predefined(self) -> bool:

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 ADDRESS = "127.0.0.11"
 _SERVER = IPv4Network(f"{ADDRESS}/32")
 _BACKLOG = 64
+REMOTE = "remote/"
+"""Endpoints of other hosts begin so: netd knows them, but serves nobody there."""
 
 
 class Resolving(NamedTuple):
@@ -66,6 +68,7 @@ class Resolver:
     def __init__(self, netd: NetdLink, daemons: Sequence[str]) -> None:
         self._netd = netd
         self._daemons = list(daemons)
+        self._remote: dict[str, Member] | None = None  # not known yet: those that netd knows stay
 
     def serve(self, container_id: str, how: Resolving, endpoints: Sequence[Endpoint], inside: Sandbox) -> None:
         """Begin. ``endpoints`` are those of networks with names. Raises: BerthError."""
@@ -90,13 +93,23 @@ class Resolver:
         """Endpoints are gone, containers have ended: their namespaces can go only when netd lets go of its sockets."""
         self._netd.leave([e.id for e in endpoints], list(containers))
 
+    def set_remote(self, members: Sequence[Member]) -> None:
+        """These are the endpoints of other hosts, and no others."""
+        before = self._remote
+        known = {e for e in self._netd.served()[1] if e.startswith(REMOTE)} if before is None else set(before)
+        self._remote = {member.endpoint: member for member in members}
+        self._netd.leave(sorted(known - set(self._remote)))
+        self._netd.join([m for m in members if before is None or before.get(m.endpoint) != m])
+
     def reconcile(self, wanted: dict[str, tuple[Resolving, list[Endpoint]]], pid_of: Callable[[str], int]) -> None:
         """Make netd agree: what it serves already stays untouched, what it doesn't gets new sockets."""
         served, known = self._netd.served()
         endpoints = [e for _how, ends in wanted.values() for e in ends]
-        stale = known - {e.id for e in endpoints}
+        remote = {e for e in known if e.startswith(REMOTE)} if self._remote is None else set(self._remote)
+        stale = known - {e.id for e in endpoints} - remote
         self._netd.leave(sorted(stale), [ident for ident in served if ident not in wanted])
-        self._netd.join([member_of(e) for e in endpoints if e.id not in known])
+        members = [member_of(e) for e in endpoints] + list((self._remote or {}).values())
+        self._netd.join([m for m in members if m.endpoint not in known])
         for ident, (how, ends) in wanted.items():
             if ident not in served:
                 self._again(ident, how, ends, pid_of(ident))

@@ -2,7 +2,7 @@
 
 Order at the daemon's start: ``open`` (bridges, sysctls, table, netd: nothing that carries traffic is touched), then
 ``adopt`` exactly once with the endpoints whose containers live (an empty list counts), which makes kernel, netd and leases
-agree with them. After that, per container: ``allocate`` once a network, ``attach`` and ``publish`` (both while the init
+agree with them. After that, per container: ``admit`` once a network, ``attach`` and ``publish`` (both while the init
 mounts; in any order or at once), later ``release``; ``connect`` and ``disconnect`` while it runs. ``close`` leaves everything
 running.
 """
@@ -14,7 +14,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from ipaddress import ip_network
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from berth.base.clock import now_ns
 from berth.base.errors import Forbidden, InvalidArgument, NotFound
@@ -24,6 +24,7 @@ from berth.db.database import Database
 from berth.kernel.netlink.sock import Netlink
 from berth.networks import render, ruleset
 from berth.networks.catalog import Catalog
+from berth.networks.cluster.parts import Parts
 from berth.networks.drivers import all_drivers, default
 from berth.networks.drivers.bridge import enable_forwarding
 from berth.networks.endpoints import Member
@@ -38,6 +39,9 @@ from berth.networks.records import Endpoint, NetworkRecord, load_endpoints, load
 from berth.networks.sandbox import Sandbox
 from berth.networks.state import State
 from berth.spec.api.containers import EndpointSettings, NetworkSettings
+
+if TYPE_CHECKING:
+    from berth.networks.cluster.service import Cluster
 
 __all__ = [
     "Endpoint",
@@ -78,15 +82,16 @@ class NetworkService:
         options: NetworkOptions,
         *,
         start_netd: NetdStarter | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         self.options = options
         self._db = db
         self._start_netd = start_netd
         self._loop: asyncio.AbstractEventLoop | None = None
         netd = NetdLink(layout.netd, instance_id, self._start_netd_now if start_netd is not None else None)
-        self._state = State(instance_id, options, netd)
+        self._state = State(instance_id, options, netd, cluster)
         self._healing = Healing(self._state)
-        catalog = Catalog(self._state, db)
+        self._catalog = catalog = Catalog(self._state, db)
         self.resolve, self.find, self.inspect, self.list_ = (
             catalog.resolve, catalog.find, catalog.inspect, catalog.list_,
         )  # fmt: skip
@@ -94,7 +99,7 @@ class NetworkService:
         ports = Ports(self._state)
         self.publish, self.port_map = ports.publish, ports.port_map
         plugs = Plugs(self._state, ports)
-        self.allocate, self.attach, self.release = plugs.allocate, plugs.attach, plugs.release
+        self.admit, self.attach, self.release = plugs.admit, plugs.attach, plugs.release
         self.connect, self.disconnect = plugs.connect, plugs.disconnect
 
     # --- life
@@ -109,7 +114,8 @@ class NetworkService:
     def _open(self, known: dict[str, NetworkRecord]) -> list[NetworkRecord]:
         state, options = self._state, self.options
         state.nl = Netlink()
-        state.drivers = all_drivers(state.nl, state.instance_id)
+        address = state.cluster.settings.address if state.cluster is not None else ""
+        state.drivers = all_drivers(state.nl, state.instance_id, address)
         fresh = []
         for name, driver in (("host", "host"), ("none", "null")):
             record = known.get(name)
@@ -134,6 +140,8 @@ class NetworkService:
 
     def _ensure(self, record: NetworkRecord) -> None:
         """A network that can't be made again must not keep the engine from starting: its containers' starts will tell."""
+        if record.shared and not record.blocks:
+            return  # nobody here is in it yet
         try:
             self._state.drivers[record.driver].ensure(record)
         except (KeyError, OSError, NotFound, Forbidden, InvalidArgument) as err:
@@ -188,6 +196,8 @@ class NetworkService:
         await self._db.write(forget)
         await self._state.call(self._adopt, live, pid_of)
         self._healing.start()
+        if self._state.cluster is not None:
+            await self._state.cluster.start(Parts.of(self._state, self._db, self._catalog))
 
     def _adopt(self, live: list[Endpoint], pid_of: Callable[[str], int]) -> None:
         state = self._state
@@ -208,6 +218,8 @@ class NetworkService:
         """
         state = self._state
         self._healing.stop()
+        if state.cluster is not None:
+            await state.cluster.stop()
         if not any(state.driver_of(e).addressed for e in state.live.values()):
             await self.purge()
         await state.call(self._close)

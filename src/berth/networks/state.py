@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from berth.kernel.netlink.sock import Netlink
 from berth.kernel.nft.model import Table
@@ -23,6 +23,9 @@ from berth.networks.publishing import Publisher
 from berth.networks.records import Endpoint, NetworkRecord
 from berth.networks.resolver import Resolver, Resolving
 
+if TYPE_CHECKING:
+    from berth.networks.cluster.service import Cluster
+
 T = TypeVar("T")
 
 
@@ -34,10 +37,13 @@ class State:
     firewall: Firewall
     publisher: Publisher
 
-    def __init__(self, instance_id: str, options: NetworkOptions, netd: NetdLink) -> None:
+    def __init__(
+        self, instance_id: str, options: NetworkOptions, netd: NetdLink, cluster: Cluster | None = None
+    ) -> None:
         self.instance_id = instance_id
         self.options = options
         self.netd = netd
+        self.cluster = cluster  # what hosts share, None without a cluster store
         self.resolver = Resolver(netd, options.dns)
         self.networks: dict[str, NetworkRecord] = {}  # by name
         self.live: dict[str, Endpoint] = {}  # by endpoint id

@@ -5,6 +5,8 @@ Functions return the whole sentence; whoever raises puts it into a kind of ``bas
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def no_such_container(ref: str) -> str:
     return f"No such container: {ref}"
@@ -20,6 +22,12 @@ def no_such_exec(exec_id: str) -> str:
 
 def no_such_network(ref: str) -> str:
     return f"network {ref} not found"
+
+
+def active_endpoints(name: str, network_id: str, users: Iterable[tuple[str, str]]) -> str:
+    """``users``: names of containers and ids of their endpoints."""
+    shown = " ".join(f'name:"{container}" id:"{endpoint[:12]}"' for container, endpoint in users)
+    return f"error while removing network: network {name} id {network_id} has active endpoints ({shown})"
 
 
 def name_in_use(name: str, container_id: str) -> str:

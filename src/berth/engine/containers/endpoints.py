@@ -58,10 +58,10 @@ def member_of(container: Container) -> ep.Member:
     return ep.Member(container.id, container.name, hostname_of(container.row), str(config.get("MacAddress") or ""))
 
 
-def allocate(deps: Deps, container: Container, made: list[Endpoint]) -> None:
-    """An endpoint a network into ``made``, which the caller releases whatever happens. Memory only.
+async def allocate(deps: Deps, container: Container, made: list[Endpoint]) -> None:
+    """An endpoint a network into ``made``, which the caller releases whatever happens. Memory only, but for shared networks.
 
-    Raises: NotFound (a network is gone), Conflict, ResourceExhausted, InvalidArgument.
+    Raises: NotFound (a network is gone), Conflict, ResourceExhausted, InvalidArgument, Unavailable (the cluster store is away).
     """
     member = member_of(container)
     for name, asked in container.row.endpoints.items():
@@ -69,7 +69,7 @@ def allocate(deps: Deps, container: Container, made: list[Endpoint]) -> None:
             network = deps.networks.resolve(name)
         except NotFound as err:
             raise NotFound(f"failed to set up container networking: {err.message}") from None
-        made.append(deps.networks.allocate(member, network, asked, made))
+        made.append(await deps.networks.admit(member, network, asked, made))
     ep.choose_routes(made)
 
 

@@ -128,7 +128,7 @@ async def _launch(deps: Deps, container: Container) -> None:
     endpoints: list[Endpoint] = []
     try:
         failpoints.hit("start.claimed")
-        allocate(deps, container, endpoints)
+        await allocate(deps, container, endpoints)
         files = write_network_files(deps, container, endpoints)
         if joined.userns is not None:
             give_files(files, deps.host.id_map)

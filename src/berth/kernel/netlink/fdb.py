@@ -8,14 +8,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
+from berth.kernel.netlink import link
 from berth.kernel.netlink.sock import NLM_F_APPEND, NLM_F_CREATE, Netlink, Request
-from berth.kernel.netlink.wire import IP, MAC, Table
+from berth.kernel.netlink.wire import IP, MAC, Table, nested
 
 RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETNEIGH = 28, 29, 30
 AF_BRIDGE = 7
 EVERYBODY = "00:00:00:00:00:00"
 _NDMSG = struct.Struct("=BxHiHBB")
 _NEIGH = Table(dst=(1, IP), lladdr=(2, MAC))
+_LINK = Table(linkinfo=(18, nested(Table(vxlan=(2, nested(link.VXLAN))))))
 _NUD_PERMANENT, _NUD_NOARP, _NTF_SELF = 0x80, 0x40, 0x02
 
 
@@ -39,6 +41,14 @@ def flooded(nl: Netlink, index: int) -> list[str]:
         if ifindex == index and values.get("lladdr") == EVERYBODY and values.get("dst"):
             found.append(str(values["dst"]))
     return found
+
+
+def local_address(nl: Netlink, name: str) -> str:
+    """The address that a VXLAN link sends from, "" for any. Raises: OSError (ENODEV)."""
+    body = link.IFINFOMSG.pack(0, 0, 0, 0, 0) + link.LINK.encode({"ifname": name})
+    found = _LINK.decode(nl.get(Request(link.RTM_GETLINK, 0, body)).body, link.IFINFOMSG.size)
+    values = found.get("linkinfo", {}).get("vxlan", {})
+    return str(values.get("local") or values.get("local6") or "")
 
 
 def _entry(kind: int, flags: int, index: int, address: str) -> Request:

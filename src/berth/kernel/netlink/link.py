@@ -24,7 +24,7 @@ from berth.kernel.netlink.wire import BE16, IP, MAC, RAW, STR, U8, U16, U32, Cod
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 IFF_UP = 0x1
 
-_IFINFOMSG = struct.Struct("=BxHiII")
+IFINFOMSG = struct.Struct("=BxHiII")
 _BRIDGE_PORT = Table(isolated=(33, U8), hairpin=(4, U8))
 
 
@@ -53,7 +53,7 @@ LINK = Table(
 
 def _pack_peer(values: Mapping[str, Any]) -> bytes:
     """VETH_INFO_PEER: a header of its own before the attributes. IFF_UP here is ENOTCONN: no pair yet."""
-    return _IFINFOMSG.pack(0, 0, 0, 0, 0) + LINK.encode(values)
+    return IFINFOMSG.pack(0, 0, 0, 0, 0) + LINK.encode(values)
 
 
 MACVLAN = Table(mode=(1, U32))
@@ -91,8 +91,8 @@ class Veth(NamedTuple):
 
 
 def _link(message: Message) -> Link:
-    _family, _type, index, flags, _change = _IFINFOMSG.unpack_from(message.body)
-    found = LINK.decode(message.body, _IFINFOMSG.size)
+    _family, _type, index, flags, _change = IFINFOMSG.unpack_from(message.body)
+    found = LINK.decode(message.body, IFINFOMSG.size)
     return Link(
         index, found.get("ifname", ""), bool(flags & IFF_UP), found.get("linkinfo", {}).get("kind", ""),
         found.get("address", ""), found.get("mtu", 0), found.get("master", 0), found.get("ifalias", ""),
@@ -101,12 +101,12 @@ def _link(message: Message) -> Link:
 
 def list_links(nl: Netlink) -> list[Link]:
     """Every link of the socket's network namespace."""
-    return [_link(m) for m in nl.dump(Request(RTM_GETLINK, 0, _IFINFOMSG.pack(0, 0, 0, 0, 0))) if m.type == RTM_NEWLINK]
+    return [_link(m) for m in nl.dump(Request(RTM_GETLINK, 0, IFINFOMSG.pack(0, 0, 0, 0, 0))) if m.type == RTM_NEWLINK]
 
 
 def get_link(nl: Netlink, name: str) -> Link:
     """The link by name. Raises: NetlinkError (ENODEV)."""
-    body = _IFINFOMSG.pack(0, 0, 0, 0, 0) + LINK.encode({"ifname": name})
+    body = IFINFOMSG.pack(0, 0, 0, 0, 0) + LINK.encode({"ifname": name})
     return _link(nl.get(Request(RTM_GETLINK, 0, body)))
 
 
@@ -149,13 +149,13 @@ def add_link(nl: Netlink, new: NewLink) -> None:
     if new.data:
         info["data"] = new.data
     flags = IFF_UP if new.up else 0
-    body = _IFINFOMSG.pack(0, 0, 0, flags, flags) + LINK.encode({**values, "linkinfo": info})
+    body = IFINFOMSG.pack(0, 0, 0, flags, flags) + LINK.encode({**values, "linkinfo": info})
     nl.ask(Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body))
 
 
 def knows_kind(nl: Netlink, kind: str) -> bool:
     """Whether this kernel has links of a kind. Nothing is made: what is asked for has no name and no parent."""
-    body = _IFINFOMSG.pack(0, 0, 0, 0, 0) + LINK.encode({"ifname": "/", "linkinfo": {"kind": kind}})
+    body = IFINFOMSG.pack(0, 0, 0, 0, 0) + LINK.encode({"ifname": "/", "linkinfo": {"kind": kind}})
     try:
         nl.ask(Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body))
     except NetlinkError as err:
@@ -165,7 +165,7 @@ def knows_kind(nl: Netlink, kind: str) -> bool:
 
 def add_bridge(nl: Netlink, name: str, *, mac: str, mtu: int) -> None:
     """A bridge, up. Its address is given so that it doesn't follow the lowest of its ports'. Raises: EEXIST."""
-    body = _IFINFOMSG.pack(0, 0, 0, IFF_UP, IFF_UP) + LINK.encode(
+    body = IFINFOMSG.pack(0, 0, 0, IFF_UP, IFF_UP) + LINK.encode(
         {"ifname": name, "address": mac, "mtu": mtu, "linkinfo": {"kind": "bridge"}}
     )
     nl.ask(Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body))
@@ -178,7 +178,7 @@ def add_veth(nl: Netlink, pair: Veth) -> None:
     Raises: EEXIST (either name is taken), ENODEV (the bridge is gone), EBADF/EINVAL (no network namespace).
     """
     peer = {"ifname": pair.peer_name, "address": pair.peer_mac, "mtu": pair.mtu, "net_ns_fd": pair.netns_fd}
-    body = _IFINFOMSG.pack(0, 0, 0, IFF_UP, IFF_UP) + LINK.encode(
+    body = IFINFOMSG.pack(0, 0, 0, IFF_UP, IFF_UP) + LINK.encode(
         {
             "ifname": pair.name,
             "mtu": pair.mtu,
@@ -203,7 +203,7 @@ def set_link(
     values = {"ifname": name, "ifalias": alias, "mtu": mtu, "master": master, "address": mac}
     flags = IFF_UP if up else 0
     change = 0 if up is None else IFF_UP
-    body = _IFINFOMSG.pack(0, 0, index, flags, change)
+    body = IFINFOMSG.pack(0, 0, index, flags, change)
     return Request(RTM_NEWLINK, 0, body + LINK.encode({k: v for k, v in values.items() if v is not None}))
 
 
@@ -212,13 +212,13 @@ def set_bridge_port(index: int, *, isolated: bool | None = None, hairpin: bool |
     isolated port (Linux 4.18). ``hairpin``: what comes in by it may go out by it again."""
     given = {"isolated": isolated, "hairpin": hairpin}
     port = {key: int(value) for key, value in given.items() if value is not None}
-    body = _IFINFOMSG.pack(0, 0, index, 0, 0) + LINK.encode({"linkinfo": {"slave_kind": "bridge", "port": port}})
+    body = IFINFOMSG.pack(0, 0, index, 0, 0) + LINK.encode({"linkinfo": {"slave_kind": "bridge", "port": port}})
     return Request(RTM_NEWLINK, 0, body)
 
 
 def delete_link(nl: Netlink, name: str) -> None:
     """Delete by name; nothing when it is gone. Never on the hot path: a veth waits for RCU (16 ms)."""
-    body = _IFINFOMSG.pack(0, 0, 0, 0, 0) + LINK.encode({"ifname": name})
+    body = IFINFOMSG.pack(0, 0, 0, 0, 0) + LINK.encode({"ifname": name})
     try:
         nl.ask(Request(RTM_DELLINK, 0, body))
     except NetlinkError as err:

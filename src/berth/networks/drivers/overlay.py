@@ -4,7 +4,8 @@
                         └── this host's own gateway address: NAT to the world, published ports
 
 Each host has a gateway of its own in the subnet, so what leaves for the world leaves where the container is. Broadcasts go to
-every peer host (one all-zero forwarding entry each), answers are learned. Without a cluster store the network spans this host.
+every other host of the network (one all-zero forwarding entry each), answers are learned. Without a cluster store the network
+spans this host.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from berth.base.errors import InvalidArgument, ResourceExhausted, Unsupported, from_oserror
-from berth.kernel.netlink import fdb, link
+from berth.kernel.netlink import fdb, inet, link
 from berth.kernel.netlink.sock import Netlink
 from berth.networks.drivers.bridge import MTU_OPTION, BridgeDriver, alias_of
 from berth.networks.drivers.parent import check_kind
@@ -20,9 +21,10 @@ from berth.networks.records import NetworkRecord
 from berth.networks.request import NetworkRequest
 
 PORT = 4789
+ETHERNET_MTU = 1500
 OVERHEAD_BYTES = {4: 50, 6: 70}
 """What VXLAN adds to a frame: the outer Ethernet, IP and UDP headers, and its own."""
-FIRST_VNI, LAST_VNI = 4097, (1 << 24) - 1
+FIRST_VNI, FIRST_SHARED_VNI, LAST_VNI = 4097, 1 << 16, (1 << 24) - 1
 _VNI_OPTION = "com.docker.network.driver.overlay.vxlanid_list"
 
 
@@ -35,18 +37,26 @@ class OverlayDriver(BridgeDriver):
     def __init__(self, nl: Netlink, instance_id: str, address: str = "") -> None:
         super().__init__(nl, instance_id)
         self._address = address
-        self._peers: frozenset[str] = frozenset()
+        self._peers: dict[str, frozenset[str]] = {}  # by network; one that is not there is not known yet
 
     def plan(self, asked: NetworkRequest, network: NetworkRecord, others: Sequence[NetworkRecord]) -> None:
         if asked.options.get("encrypted", "false").lower() not in ("false", "0"):
             raise Unsupported("overlay networks cannot be encrypted by this engine yet: IPsec is missing, and nothing is "
                               "sent in the clear that was asked to be encrypted")  # fmt: skip
+        check_kind(self._nl, "vxlan")
         super().plan(asked, network, others)
         network.link = f"ov-{network.id[:12]}"
         network.ours = True
-        network.vni = _vni(asked, {other.vni for other in others})
+        network.vni = _vni(asked, {other.vni for other in others}, FIRST_SHARED_VNI if network.shared else FIRST_VNI)
         if MTU_OPTION not in asked.options:
-            network.mtu = 1500 - OVERHEAD_BYTES[6 if ":" in self._address else 4]
+            network.mtu = self._uplink_mtu() - OVERHEAD_BYTES[6 if ":" in self._address else 4]
+
+    def _uplink_mtu(self) -> int:
+        """Of the link that other hosts reach us by. Never above Ethernet's: theirs may have no more."""
+        addresses = inet.list_addresses(self._nl, inet.AF_INET6 if ":" in self._address else inet.AF_INET)
+        index = next((a.ifindex for a in addresses if a.address == self._address), 0)
+        mtu = next((found.mtu for found in link.list_links(self._nl) if found.ifindex == index), ETHERNET_MTU)
+        return min(mtu, ETHERNET_MTU)
 
     def ensure(self, network: NetworkRecord) -> None:
         check_kind(self._nl, "vxlan")
@@ -54,38 +64,44 @@ class OverlayDriver(BridgeDriver):
         name = _vxlan(network)
         try:
             found = link.find_link(self._nl, name)
+            if found is not None and network.shared and fdb.local_address(self._nl, name) != self._address:
+                link.delete_link(self._nl, name)  # this host is reached elsewhere now
+                found = None
             if found is None:
-                data: dict[str, int | str] = {"id": network.vni, "learning": 1, "port": PORT}
-                if self._address:
-                    data["local6" if ":" in self._address else "local"] = self._address
-                bridge = link.get_link(self._nl, network.link).ifindex
-                link.add_link(self._nl, link.NewLink(
-                    name, "vxlan", link.VXLAN.encode(data), mtu=network.mtu, master=bridge,
-                    alias=alias_of(self._instance_id), up=True,
-                ))  # fmt: skip
-                found = link.get_link(self._nl, name)
-            fdb.flood_to(self._nl, found.ifindex, self._peers)
+                found = self._add_vxlan(network, name)
+            if network.id in self._peers:
+                fdb.flood_to(self._nl, found.ifindex, self._peers[network.id])
         except OSError as err:
             raise from_oserror(err, f"make the VXLAN link {name}") from err
 
+    def _add_vxlan(self, network: NetworkRecord, name: str) -> link.Link:
+        data: dict[str, int | str] = {"id": network.vni, "learning": 1, "port": PORT}
+        if network.shared and self._address:
+            data["local6" if ":" in self._address else "local"] = self._address
+        bridge = link.get_link(self._nl, network.link).ifindex
+        link.add_link(self._nl, link.NewLink(
+            name, "vxlan", link.VXLAN.encode(data), mtu=network.mtu, master=bridge, alias=alias_of(self._instance_id), up=True,
+        ))  # fmt: skip
+        return link.get_link(self._nl, name)
+
     def remove(self, network: NetworkRecord) -> None:
+        self._peers.pop(network.id, None)
         link.delete_link(self._nl, _vxlan(network))
         super().remove(network)
 
-    def set_peers(self, addresses: Iterable[str], networks: Iterable[NetworkRecord]) -> None:
-        """Who else is in the cluster, by address: every overlay's broadcasts go there from now on."""
-        self._peers = frozenset(addresses)
-        for network in networks:
-            found = link.find_link(self._nl, _vxlan(network))
-            if found is not None:
-                fdb.flood_to(self._nl, found.ifindex, self._peers)
+    def set_peers(self, network: NetworkRecord, addresses: Iterable[str]) -> None:
+        """The other hosts of a network, by address: its broadcasts go there from now on."""
+        self._peers[network.id] = frozenset(addresses)
+        found = link.find_link(self._nl, _vxlan(network))
+        if found is not None:
+            fdb.flood_to(self._nl, found.ifindex, self._peers[network.id])
 
 
 def _vxlan(network: NetworkRecord) -> str:
     return f"vx-{network.id[:12]}"
 
 
-def _vni(asked: NetworkRequest, taken: set[int]) -> int:
+def _vni(asked: NetworkRequest, taken: set[int], first: int) -> int:
     """Raises: InvalidArgument, ResourceExhausted."""
     given = asked.options.get(_VNI_OPTION)
     if given:
@@ -94,7 +110,7 @@ def _vni(asked: NetworkRequest, taken: set[int]) -> int:
         if int(given) in taken:
             raise InvalidArgument(f"vxlan id {given} is in use by another network")
         return int(given)
-    found = next((n for n in range(FIRST_VNI, LAST_VNI) if n not in taken), 0)
+    found = next((n for n in range(first, LAST_VNI) if n not in taken), 0)
     if not found:
         raise ResourceExhausted("no VXLAN id is free")
     return found

@@ -18,7 +18,18 @@ class AddressBook:
 
     def open(self, network: NetworkRecord) -> None:
         """Begin with a network's subnets; its gateways and auxiliary addresses are reserved."""
-        self._of[network.id] = [_leases(subnet) for subnet in network.subnets]
+        if network.shared:
+            self._of[network.id] = []
+            for block in network.blocks:
+                self.extend(network, block)
+        else:
+            self._of[network.id] = [_leases(subnet) for subnet in network.subnets]
+
+    def extend(self, network: NetworkRecord, block: str) -> None:
+        """Addresses of one more block of a shared network may be given."""
+        subnet = network.v6 if ":" in block else network.v4
+        if subnet is not None:
+            self._of[network.id].append(_leases(subnet, block))
 
     def forget(self, network_id: str) -> None:
         """The network is gone."""
@@ -40,7 +51,7 @@ class AddressBook:
             found = ip_address(address)
         except ValueError:
             raise InvalidArgument(f"invalid IP address: {address}") from None
-        for leases in self._of.get(network_id, ()):
+        for leases in sorted(self._of.get(network_id, ()), key=lambda leases: not leases.gives(found)):
             if leases.holds(found):
                 return leases.take(address), leases.subnet.prefixlen
         raise InvalidArgument(f"no configured subnet or ip-range contain the IP address {address}")
@@ -63,11 +74,15 @@ class AddressBook:
         return [leases for leases in self._of.get(network_id, ()) if leases.subnet.version == version]
 
 
-def first_address(subnet: Subnet) -> str:
-    """The gateway of a subnet that has none yet: the first address that is not somebody's. Raises: ResourceExhausted."""
-    return _leases(subnet).acquire()
+def first_address(subnet: Subnet, block: str = "") -> str:
+    """The gateway of a subnet that has none yet: the first address, of a block, that is not somebody's.
+
+    Raises: ResourceExhausted.
+    """
+    return _leases(subnet, block).acquire()
 
 
-def _leases(subnet: Subnet) -> Leases:
+def _leases(subnet: Subnet, block: str = "") -> Leases:
     reserved = [ip_address(a) for a in (subnet.gateway, *subnet.aux.values()) if a]
-    return Leases(ip_network(subnet.subnet), reserved, ip_network(subnet.ip_range) if subnet.ip_range else None)
+    pool = block or subnet.ip_range
+    return Leases(ip_network(subnet.subnet), reserved, ip_network(pool) if pool else None)

@@ -59,6 +59,10 @@ class Leases:
         """Whether it is an address of a host of this subnet."""
         return address.version == self.subnet.version and self._lowest <= int(address) <= self._highest
 
+    def gives(self, address: AnyAddress) -> bool:
+        """Whether it may come unasked-for."""
+        return address.version == self.subnet.version and self._first <= int(address) <= self._last
+
     def adopt(self, address: str) -> None:
         """An address that lives already: leased from now on; one outside of the subnet is nobody's concern here."""
         number = int(ip_address(address))

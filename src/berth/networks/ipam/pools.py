@@ -28,6 +28,9 @@ DEFAULT_POOLS = (
 )  # fmt: skip
 """Docker's own."""
 
+GLOBAL_POOLS = (Pool("10.0.0.0/8", 24),)
+"""Docker's own for networks that span hosts: the hosts' local networks come from others."""
+
 
 def parse_pool(text: str | Mapping[str, object]) -> Pool:
     """``base=172.30.0.0/16,size=24``, or the file's ``{"base": "172.30.0.0/16", "size": 24}``. Raises: InvalidArgument."""

@@ -1,0 +1,83 @@
+"""Shared networks without a store: settings, blocks, and what a picture of the store means."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from berth.base.errors import InvalidArgument
+from berth.networks.cluster.blocks import blocks_of, free_block
+from berth.networks.cluster.etcd import Entry, Picture
+from berth.networks.cluster.records import Block, Host, Keys, Place, encode
+from berth.networks.cluster.settings import parse_cluster
+from berth.networks.cluster.view import View
+from berth.networks.records import NetworkRecord, Subnet
+
+
+def test_settings() -> None:
+    found = parse_cluster("etcd://a:2379,[fd00::1]:2379/mine", "10.0.0.1:2376", {"discovery.ttl": "9"})
+    assert found is not None
+    assert (found.urls, found.path, found.address) == (("http://a:2379", "http://[fd00::1]:2379"), "mine", "10.0.0.1")
+    assert (found.ttl_s, found.heartbeat_s) == (9, 3)
+    assert parse_cluster("", "", {}) is None
+
+
+@pytest.mark.parametrize(("store", "advertise", "options", "word"), [
+    ("consul://a:1", "10.0.0.1", {}, "etcd://host:port"),
+    ("etcd://a", "10.0.0.1", {}, "etcd://host:port"),
+    ("etcd://a:1", "nolink0", {}, "--cluster-advertise nolink0"),
+    ("etcd://127.0.0.1:1", "", {}, "give --cluster-advertise"),
+    ("etcd://a:1", "10.0.0.1", {"kv.x": "1"}, "kv.x"),
+    ("etcd://a:1", "10.0.0.1", {"discovery.ttl": "5", "discovery.heartbeat": "5"}, "longer"),
+    ("etcd://a:1", "10.0.0.1", {"kv.cacertfile": "/none"}, "kv.cacertfile"),
+    ("", "10.0.0.1", {}, "--cluster-store"),
+])  # fmt: skip
+def test_settings_that_are_wrong(store: str, advertise: str, options: dict[str, str], word: str) -> None:
+    with pytest.raises(InvalidArgument, match=word):
+        parse_cluster(store, advertise, options)
+
+
+@given(st.integers(min_value=16, max_value=32), st.integers(min_value=0, max_value=250))
+def test_blocks_are_the_subnet_cut_up(length: int, host: int) -> None:
+    subnet = ip_network(f"10.{host}.0.0/{length}")
+    blocks = [ip_network(block) for block in blocks_of(Subnet(str(subnet)))]
+    assert sum(block.num_addresses for block in blocks) == subnet.num_addresses
+    assert len(set(blocks)) == len(blocks) and all(block.subnet_of(subnet) for block in blocks)  # type: ignore[arg-type]
+
+
+def test_the_gateways_block_comes_first() -> None:
+    subnet = Subnet("10.1.0.0/24", "10.1.0.100")
+    assert free_block(subnet, ()) == "10.1.0.96/28"
+    assert free_block(subnet, {"10.1.0.96/28"}) == "10.1.0.0/28"
+    assert free_block(Subnet("10.1.0.0/24", ip_range="10.1.0.128/25"), ()) == "10.1.0.128/28"
+    assert free_block(Subnet("10.1.0.0/31"), {"10.1.0.0/31"}) is None
+    assert free_block(Subnet("fd00::/64"), {"fd00::/80"}) == "fd00::1:0:0:0/80"
+
+
+def test_what_the_store_says() -> None:
+    keys = Keys("p")
+    view = View(keys, "me")
+    them = Host("them", "host", "10.0.0.2")
+    place = Place("them", "e1", "c1", "web", "10.1.0.17", names=("web",))
+    view.replace(Picture(7, [
+        Entry(keys.host("them"), encode(them), 3),
+        Entry(keys.block("n", "10.1.0.16/28"), encode(Block("them", "host", "10.0.0.2")), 4),
+        Entry(keys.address("n", "10.1.0.17"), encode(place), 5), Entry(keys.address("n", "10.1.0.2"), encode(Place("me")), 6),
+        Entry(keys.network("torn"), b"{", 7),
+    ]))  # fmt: skip
+    network = NetworkRecord("n", "net", "overlay", 0, shared=True)
+    assert view.peers("n") == {"10.0.0.2"}
+    assert [(m.endpoint, m.names) for m in view.members([network])] == [("remote/them/e1", ("web",))]
+    assert (
+        view.owner_of("n", "10.1.0.18") == Block("them", "host", "10.0.0.2") and view.owner_of("n", "10.1.0.3") is None
+    )
+    assert list(view.mine()) == [keys.address("n", "10.1.0.2")]
+    view.apply([Entry(keys.host("them"), None, 6)])  # the picture is newer
+    assert view.hosts
+    view.apply([Entry(keys.host("them"), None, 8)])
+    assert not view.members([network]) and view.peers("n") == {"10.0.0.2"}, "its containers may run on"
+    view.replace(Picture(7, []))
+    assert view.places["n"], "an older picture is passed over"
