@@ -130,9 +130,12 @@ class BlobStore:
             os.close(fd)
 
     def disk_bytes(self, digests: Iterable[str] | None = None) -> int:
-        """What all blobs, or these, take on the disk: whole blocks of 4 KB."""
-        blobs = list(self._index.values()) if digests is None else [self._index[d] for d in digests if d in self._index]
-        return sum(-(-blob.size // 4096) * 4096 for blob in blobs)
+        """What all blobs, or these, take on the disk."""
+        return sum(_disk_of(self.path(digest)) for digest in (list(self._index) if digests is None else digests))
+
+    def paths(self) -> list[str]:
+        """Of every blob."""
+        return [self.path(digest) for digest in list(self._index)]
 
     def sweep(self, keep: set[str]) -> list[tuple[str, int]]:
         """Rename every blob that is not in ``keep`` to the trash; returns (digest, created_ns) for ``forget``.
@@ -150,3 +153,10 @@ class BlobStore:
     def forget(conn: sqlite3.Connection, gone: list[tuple[str, int]]) -> None:
         """Delete the rows of swept blobs; a blob that came back meanwhile has another time and stays."""
         conn.executemany("DELETE FROM blobs WHERE digest = ? AND created_ns = ?", gone)
+
+
+def _disk_of(path: str) -> int:
+    try:
+        return os.stat(path).st_blocks * 512
+    except OSError:
+        return 0

@@ -2,7 +2,7 @@
 
 A pull takes a lease under a name made from its reference, holds every blob and snapshot that it needs by it, and releases
 it when the image is recorded. A pull that fails or dies leaves its lease, so that the next try finds what had come already;
-after ``expires_ns`` it no longer counts.
+after ``expires_ns``, or after a prune (``drop_idle``), it no longer counts.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Leases:
         self._db = db
         self.guard = threading.Lock()
         self._held: dict[str, set[tuple[Kind, str]]] = {}
+        self._busy: set[str] = set()
 
     def open(self) -> None:
         """Read the leases that still count; forget the expired ones."""
@@ -51,6 +52,7 @@ class Leases:
         created = now_ns()
         with self.guard:
             self._held.setdefault(lease_id, set())
+            self._busy.add(lease_id)
         self._db.write_sync(
             lambda conn: conn.execute(
                 "INSERT INTO leases VALUES (?,?,?) ON CONFLICT (id) DO UPDATE SET expires_ns = excluded.expires_ns",
@@ -72,15 +74,28 @@ class Leases:
         if rows:
             self._db.write_sync(lambda conn: conn.executemany("INSERT OR IGNORE INTO lease_refs VALUES (?,?,?)", rows))
 
+    def drop_idle(self) -> set[str]:
+        """Release what failed tries left for the next one; returns the digests of the blobs that they held."""
+        with self.guard:
+            idle = [lease_id for lease_id in self._held if lease_id not in self._busy]
+            blobs = {key for lease_id in idle for kind, key in self._held[lease_id] if kind == "blob"}
+            for lease_id in idle:
+                del self._held[lease_id]
+        if idle:
+            self._db.write_sync(lambda conn: _forget(conn, idle))
+        return blobs
+
     def _release(self, lease_id: str) -> None:
         with self.guard:
             self._held.pop(lease_id, None)
+            self._busy.discard(lease_id)
+        self._db.write_sync(lambda conn: _forget(conn, [lease_id]))
 
-        def forget(conn: sqlite3.Connection) -> None:
-            conn.execute("DELETE FROM leases WHERE id = ?", (lease_id,))
-            conn.execute("DELETE FROM lease_refs WHERE lease_id = ?", (lease_id,))
 
-        self._db.write_sync(forget)
+def _forget(conn: sqlite3.Connection, lease_ids: list[str]) -> None:
+    rows = [(lease_id,) for lease_id in lease_ids]
+    conn.executemany("DELETE FROM leases WHERE id = ?", rows)
+    conn.executemany("DELETE FROM lease_refs WHERE lease_id = ?", rows)
 
 
 class Lease:
@@ -98,6 +113,11 @@ class Lease:
         """What it holds."""
         with self._leases.guard:
             return {key for held_kind, key in self._leases._held.get(self.id, ()) if held_kind == kind}
+
+    def leave(self) -> None:
+        """Nobody works under it now; what it holds stays for the next ``acquire``. After ``release``: nothing happens."""
+        with self._leases.guard:
+            self._leases._busy.discard(self.id)
 
     def release(self) -> None:
         self._leases._release(self.id)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from berth.base.errors import InvalidArgument
 from berth.base.layout import Layout
-from berth.snapshots.usage import tree_usage
+from berth.snapshots.usage import disk_of, rest_usage, tree_usage
 
 if TYPE_CHECKING:
     from berth.engine.containers.service import ContainerService
@@ -31,7 +31,8 @@ class DiskUsage:
     async def report(self, types: Iterable[str]) -> dict[str, Any]:
         """The answer of ``/system/df``; without ``types`` all of it. Raises: InvalidArgument for a type that there isn't.
 
-        ``Berth`` is this engine's own addition: what the other keys have no room for, in bytes.
+        ``Berth`` is this engine's own addition: what the other keys have no room for, in bytes on the disk. ``LayersSize``,
+        the volumes' sizes and all of ``Berth`` together are what ``du`` finds in the data-root.
         """
         wanted = set(types)
         for name in wanted - set(TYPES):
@@ -74,18 +75,16 @@ class DiskUsage:
 
     def _rest(self) -> dict[str, int]:
         layout = self._layout
-        database = [layout.db, f"{layout.db}-wal", f"{layout.db}-shm", layout.instance_file]
+        database = [layout.db, f"{layout.db}-wal", f"{layout.db}-shm"]
+        trash = [layout.trash, layout.trash_images]
+        downloads = os.path.join(layout.content, "ingest")
+        volumes = [self._volumes.path(name) for name in self._volumes.list_()]
+        known = {*database, *trash, *volumes, downloads, layout.containers, *self._images.paths()}
         return {
-            "Database": sum(_disk_of(path) for path in database),
+            "Database": sum(disk_of(path) for path in database),
             "Logs": tree_usage(layout.containers).disk,
-            "Downloads": tree_usage(os.path.join(layout.content, "ingest")).disk,
-            "Trash": sum(tree_usage(path).disk for path in (layout.trash, layout.trash_images)),
+            "Downloads": tree_usage(downloads).disk,
+            "Trash": sum(tree_usage(path).disk for path in trash),
             "WritableLayers": self._images.disk_of_containers(),
+            "Other": rest_usage(layout.data_root, known),
         }
-
-
-def _disk_of(path: str) -> int:
-    try:
-        return os.stat(path).st_blocks * 512
-    except OSError:
-        return 0

@@ -290,6 +290,13 @@ class Snapshots:
             self._layers[chain_id] = counted
         self._db.write_sync(lambda conn: rows.update_disk(conn, chain_id, counted))
 
+    def paths(self) -> list[str]:
+        """The directories of all layers, the containers' included."""
+        with self._lock:
+            numbers = [layer.number for layer in self._layers.values()]
+            numbers += [active.number for active in self._actives.values()]
+        return [self._dir(number) for number in numbers]
+
     def ancestors(self, chains: Iterable[str]) -> set[str]:
         """The chains, and all that they stand on."""
         found: set[str] = set()

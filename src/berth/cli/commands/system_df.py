@@ -40,7 +40,8 @@ def _rows(found: dict[str, Any]) -> list[Row]:
     images, containers, volumes = (found.get(key) or [] for key in ("Images", "Containers", "Volumes"))
     used = sum(i["Size"] - max(0, i["SharedSize"]) for i in images if i["Containers"] > 0)
     active = [c for c in containers if c["State"] in ("running", "paused", "restarting")]
-    written = sum(c.get("SizeRw") or 0 for c in containers)
+    own = found.get("Berth") or {}
+    written = own["WritableLayers"] + own["Logs"] if own else sum(c.get("SizeRw") or 0 for c in containers)
     held = [v for v in volumes if v["UsageData"]["RefCount"] > 0]
     total = sum(v["UsageData"]["Size"] for v in volumes)
     return [
@@ -54,7 +55,16 @@ def _rows(found: dict[str, Any]) -> list[Row]:
         ("Containers", len(containers), len(active), written, written - sum(c.get("SizeRw") or 0 for c in active)),
         ("Local Volumes", len(volumes), len(held), total, total - sum(v["UsageData"]["Size"] for v in held)),
         ("Build Cache", 0, 0, 0, 0),
+        *_engine_row(own),
     ]
+
+
+def _engine_row(own: dict[str, int]) -> list[Row]:
+    """What belongs to none of Docker's kinds, where the engine tells it: then the sizes together are the data-root's."""
+    if not own:
+        return []
+    size = sum(value for key, value in own.items() if key not in ("WritableLayers", "Logs"))
+    return [("Engine", 1, 1, size, own["Trash"])]
 
 
 def _reclaimable(size: int, free: int, kind: str) -> str:
@@ -104,6 +114,7 @@ def _build_cache(found: dict[str, Any]) -> None:
 _WORDS = {
     "Database": "database", "Logs": "containers' logs and files", "Downloads": "downloads under way",
     "Trash": "being deleted", "WritableLayers": "containers' layers with their directories",
+    "Other": "folders, and what starts need",
 }  # fmt: skip
 
 

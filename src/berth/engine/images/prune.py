@@ -1,4 +1,5 @@
-"""``image prune``: images that nobody uses, and what they held."""
+"""``image prune``: images that nobody uses and what they held, and, where no filter chooses among images, what pulls that failed
+left for their next try."""
 
 from __future__ import annotations
 
@@ -38,6 +39,8 @@ async def prune(
                 await removal.by_id(image, force=True)
             except Conflict as err:  # a container was made of it meanwhile
                 log.info("prune passes over %s: %s", image.id, err)
+    if not tests:
+        await stores.call(lambda: stores.blobs.drop_ingests(stores.leases.drop_idle()))
     await stores.collect()
     freed = max(0, before - await stores.call(stores.disk_bytes))
     stores.publish("image", "prune", "", {"reclaimed": str(freed)})

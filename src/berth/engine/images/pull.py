@@ -94,6 +94,8 @@ async def _pull_one(
         except BerthError:
             await _forget(stores, lease)
             raise
+        finally:
+            lease.leave()
 
 
 async def _forget(stores: Stores, lease: Lease) -> None:

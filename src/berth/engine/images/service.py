@@ -213,6 +213,10 @@ class ImageService:
                 continue
         return total
 
+    def paths(self) -> list[str]:
+        """Every blob and every layer, containers' writable ones included: what ``disk_usage`` and they account for."""
+        return [*self._stores.blobs.paths(), *self._stores.snapshots.paths()]
+
     def registries(self) -> RegistryService:
         """What registries are asked without an image coming or going."""
         return RegistryService(self._stores.registry)
