@@ -84,7 +84,7 @@ def test_beside_a_running_dockerd(dockerd: object) -> None:
     room = ["nsenter", "-t", str(dockerd.pid), "-n"]  # type: ignore[attr-defined]
 
     def look() -> list[str]:
-        tables = subprocess.run([*room, "nft", "list", "ruleset"], capture_output=True, text=True).stdout
+        tables = subprocess.run([*room, "nft", "-s", "list", "ruleset"], capture_output=True, text=True).stdout
         kept = []
         for block in tables.split("\ntable "):
             if "berth_" not in block.split("{")[0]:

@@ -72,6 +72,50 @@ for line in sys.stdin:
 """
 
 
+_ECHO = """
+import socket, sys
+server = socket.create_server(("", int(sys.argv[1])))
+print("ready", flush=True)
+client, _peer = server.accept()
+while words := client.recv(100):
+    client.sendall(words)
+"""
+_TALK = """
+import socket, sys
+sock = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)
+for line in sys.stdin:
+    sock.sendall(line.encode())
+    print(sock.recv(100).decode().strip(), flush=True)
+"""
+
+
+class Talk:
+    """One TCP connection that stays open: ``say`` gives back the echo."""
+
+    def __init__(self, server: Sequence[str], port: int, client: Sequence[str], address: str, host_port: int) -> None:
+        self._ends = [self._start([*server, sys.executable, "-c", _ECHO, str(port)])]
+        assert self._ends[0].stdout is not None and self._ends[0].stdout.readline() == "ready\n"
+        self._ends.append(self._start([*client, sys.executable, "-c", _TALK, address, str(host_port)]))
+
+    @staticmethod
+    def _start(command: list[str]) -> subprocess.Popen[str]:
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Talk:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        for process in self._ends:
+            end(process)
+
+    def say(self, words: str) -> str:
+        client = self._ends[1]
+        assert client.stdin is not None and client.stdout is not None
+        client.stdin.write(f"{words}\n")
+        client.stdin.flush()
+        return client.stdout.readline().strip()
+
+
 class UdpClient:
     """One flow: every question leaves from the same port."""
 
@@ -193,6 +237,11 @@ class RoomDaemon(Daemon):
         """The server that says who came, inside a container's network."""
         pid = self.inspect(container)["State"]["Pid"]
         self._servers.append(serve_in(["nsenter", "-t", str(pid), "-n", "--"], port))
+
+    def talk(self, container: str, port: int, client: Room, address: str, host_port: int) -> Talk:
+        """A connection from another room to an echo in a container, by the host's address and port."""
+        pid = self.inspect(container)["State"]["Pid"]
+        return Talk(["nsenter", "-t", str(pid), "-n", "--"], port, client.enter, address, host_port)
 
     def ask_from(self, container: str, address: str, port: int, kind: str = "tcp", timeout_s: float = 1.0) -> str:
         """``Room.ask`` from inside a container's network."""

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import errno
 import logging
-import socket
-import struct
 from collections.abc import Callable, Sequence
 
-from berth.kernel.netlink.sock import HEADER, NETLINK_NETFILTER, Netlink, NetlinkError, Request
+from berth.kernel.netlink import filters
+from berth.kernel.netlink.sock import NETLINK_NETFILTER, Netlink, NetlinkError, Request
 from berth.kernel.nft import picture
 from berth.kernel.nft import transaction as tx
 from berth.kernel.nft.model import OWNED, Element, Table
@@ -132,7 +131,7 @@ class Watch:
         self._table = table
         self._nl = Netlink(NETLINK_NETFILTER)
         self._nl.sock.setblocking(False)
-        self._ignore(ours)
+        filters.pass_over(self._nl.sock, ours)
         self._nl.subscribe(tx.NFNLGRP_NFTABLES)
 
     def fileno(self) -> int:
@@ -153,27 +152,3 @@ class Watch:
                 found = True
                 continue
             found = found or self._table.encode() in datagram
-
-    def _ignore(self, ours: int) -> None:
-        """A packet filter that passes over notifications of our own socket's changes, so that they don't wake the daemon.
-
-        Classic BPF on the nlmsghdr at offset 0: load nlmsg_pid (at 12, as network order), equal to ours → 0 bytes, else all.
-        """
-        swapped = socket.htonl(ours)
-        code = ((0x20, 0, 0, HEADER.size - 4), (0x15, 0, 1, swapped), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
-        program = _Program(code)
-        self._nl.sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program.packed)
-
-
-_SO_ATTACH_FILTER = 26
-
-
-class _Program:
-    """A struct sock_fprog: a count and a pointer to its instructions, which must stay alive while the option is set."""
-
-    def __init__(self, code: tuple[tuple[int, int, int, int], ...]) -> None:
-        import ctypes
-
-        text = b"".join(struct.pack("=HBBI", *step) for step in code)
-        self._buffer = ctypes.create_string_buffer(text, len(text))
-        self.packed = struct.pack("@HP", len(code), ctypes.addressof(self._buffer))

@@ -1,6 +1,8 @@
-"""``Healing``: what somebody else took away is put back: our rules when nftables is changed, netd when it dies.
+"""``Healing``: what somebody else took away is put back. The kernel tells of it; nothing that is right is touched.
 
-The kernel tells of both, by a netlink group and a pidfd. Nothing that is right is touched.
+nftables changed      the table is compared and written anew         (firewall.Watch)
+a link, an address    bridges are made again, interfaces attached    (link_watch.LinkWatch)
+netd died             its successor is told everything               (a pidfd)
 """
 
 from __future__ import annotations
@@ -11,13 +13,18 @@ import os
 from collections.abc import Callable
 
 from berth.base.errors import BerthError
+from berth.networks import sandbox
 from berth.networks.firewall import Watch
+from berth.networks.link_watch import LinkWatch
 from berth.networks.publishing import holds_of
 from berth.networks.records import Endpoint
 from berth.networks.resolver import Resolving
 from berth.networks.state import State
 
 log = logging.getLogger(__name__)
+
+_CALM_S = 0.05
+"""So long are links looked at after the last bad news: one ``ip link delete`` is many of them, and so is a container's end."""
 
 
 class Healing:
@@ -27,22 +34,41 @@ class Healing:
         self._state = state
         self._pid_of: Callable[[str], int] = lambda _container_id: 0
         self._netd_fd = -1
-        self._watch: Watch | None = None
-        self._reconciling: asyncio.Task[None] | None = None
+        self._watches: list[Watch | LinkWatch] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._checking: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """After: the service has adopted what lives."""
         firewall = self._state.firewall
-        self._watch = Watch(firewall.name, firewall.port_id)
-        asyncio.get_running_loop().add_reader(self._watch.fileno(), self._touched)
+        rules, links = Watch(firewall.name, firewall.port_id), LinkWatch()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(rules.fileno(), self._rules_touched, rules)
+        loop.add_reader(links.fileno(), self._links_gone, links)
+        self._watches = [rules, links]
         self._watch_netd()
 
     def stop(self) -> None:
-        if self._watch is not None:
-            asyncio.get_running_loop().remove_reader(self._watch.fileno())
-            self._watch.close()
-            self._watch = None
+        for watch in self._watches:
+            asyncio.get_running_loop().remove_reader(watch.fileno())
+            watch.close()
+        self._watches = []
+        if self._checking is not None:
+            self._checking.cancel()
         self._forget_netd()
+
+    def _work(self, work: Callable[[], None], what: str) -> None:
+        """On the worker thread; a failure is logged."""
+
+        async def run() -> None:
+            try:
+                await self._state.call(work)
+            except (OSError, BerthError) as err:
+                log.error("%s: %s", what, err)
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # --- netd
 
@@ -78,29 +104,69 @@ class Healing:
 
     def _netd_died(self) -> None:
         self._forget_netd()
-        self._reviving = asyncio.get_running_loop().create_task(self._revive())
+        loop = asyncio.get_running_loop()
 
-    async def _revive(self) -> None:
-        try:
-            await self._state.call(self.tell_netd)
+        def revive() -> None:
+            self.tell_netd()
             log.warning("netd had died: its successor (pid %d) serves names and ports again", self._state.netd.pid)
-        except (OSError, BerthError) as err:
-            log.error("netd had died, and could not be started again: %s", err)
-            return
-        self._watch_netd()
+            loop.call_soon_threadsafe(self._watch_netd)
+
+        self._work(revive, "netd had died, and could not be started again")
 
     # --- rules
 
-    def _touched(self) -> None:
-        if self._watch is not None and self._watch.touched() and self._reconciling is None:
-            self._reconciling = asyncio.get_running_loop().create_task(self._heal())
+    def _rules_touched(self, watch: Watch) -> None:
+        if watch.touched():
+            self._work(self._write_rules, "the firewall table could not be put right")
 
-    async def _heal(self) -> None:
+    def _write_rules(self) -> None:
         firewall = self._state.firewall
+        if firewall.reconcile():
+            log.warning("the firewall table %s was changed by somebody else: it was put right", firewall.name)
+
+    # --- links
+
+    def _links_gone(self, watch: LinkWatch) -> None:
+        names = {gone.name for gone in watch.gone()}
+        if self._checking is None and names & self._ours():
+            self._checking = asyncio.get_running_loop().call_later(_CALM_S, self._check)
+
+    def _ours(self) -> set[str]:
+        state = self._state
+        ends = {e.host_link for e in list(state.live.values()) if e.id in state.plugged}
+        return {"", *(n.link for n in state.networks.values() if n.link), *ends}
+
+    def _check(self) -> None:
+        self._checking = None
+        self._work(self.mend, "links that were taken away could not be put back")
+
+    def mend(self) -> None:
+        """Bridges are there, with their addresses, and the interfaces of living containers are at them. On the worker thread."""
+        state = self._state
+        for network in list(state.networks.values()):
+            if network.ours and state.drivers[network.driver].publishes:
+                try:
+                    state.drivers[network.driver].ensure(network)
+                except (OSError, BerthError) as err:
+                    log.error("network %s: %s", network.name, err)
+        for endpoint in list(state.live.values()):
+            if endpoint.id in state.plugged:
+                self._mend_one(endpoint)
+
+    def _mend_one(self, endpoint: Endpoint) -> None:
+        driver, network = self._state.driver_of(endpoint), self._state.networks.get(endpoint.network_name)
+        pid = self._pid_of(endpoint.container_id)
+        if network is None or not pid or driver.mend(network, endpoint):
+            return
         try:
-            if await self._state.call(firewall.reconcile):
-                log.warning("the firewall table %s was changed by somebody else: it was put right", firewall.name)
-        except OSError as err:
-            log.error("the firewall table could not be put right: %s", err)
-        finally:
-            self._reconciling = None
+            with sandbox.open_sandbox(pid) as inside:
+                driver.attach(network, endpoint, inside.netns_fd)
+                sandbox.configure(endpoint, inside)
+            if endpoint.published:
+                driver.expose(network, endpoint)
+            log.warning(
+                "container %s had lost its link to network %s: it has one again", endpoint.container_name, network.name
+            )
+        except (OSError, BerthError) as err:
+            if os.path.exists(f"/proc/{pid}/ns/net"):  # else it ended, and its link with it
+                log.error("container %s lost its link to network %s: %s", endpoint.container_name, network.name, err)

@@ -116,6 +116,7 @@ class Plugs:
         for endpoint in endpoints:
             state.driver_of(endpoint).attach(state.network_of(endpoint), endpoint, inside.netns_fd)
             sandbox.configure(endpoint, inside)
+            state.plugged.add(endpoint.id)
         named = [e for e in endpoints if e.names]
         if named:
             ident = named[0].container_id
@@ -148,6 +149,7 @@ class Plugs:
                 if ep.choose_routes(ends):
                     sandbox.replace_routes(ends, ends, inside)
                 self._name(endpoint, beside, inside)
+                self._state.plugged.add(endpoint.id)
             except BaseException:
                 driver.detach(network, endpoint, inside)
                 raise
@@ -170,6 +172,7 @@ class Plugs:
 
     def _disconnect(self, endpoint: Endpoint, beside: list[Endpoint], pid: int) -> None:
         state = self._state
+        state.plugged.discard(endpoint.id)
         with sandbox.open_sandbox(pid) as inside:
             state.driver_of(endpoint).detach(state.network_of(endpoint), endpoint, inside)
             endpoint.routes4 = endpoint.routes6 = False
@@ -192,6 +195,7 @@ class Plugs:
         """
         state = self._state
         gone = [e for e in endpoints if state.live.pop(e.id, None) is not None]
+        state.plugged.difference_update(e.id for e in gone)
         if any(e.published or e.container_id in state.servers for e in gone):
             await state.call(self._withdraw, gone, ended)
         for endpoint in gone:

@@ -203,12 +203,14 @@ class NetworkService:
         state = self._state
         for endpoint in live:
             state.live[endpoint.id] = endpoint
+            state.plugged.add(endpoint.id)
             state.addresses.adopt(endpoint.network_id, endpoint.addresses)
             state.publisher.adopt(endpoint)
         state.firewall.reconcile()
         self._healing.tell_netd(pid_of)
         for driver in state.drivers.values():
             driver.sweep(live)
+        self._healing.mend()
         state.firewall.warn_of_others()
 
     async def close(self) -> None:

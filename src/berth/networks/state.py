@@ -47,6 +47,7 @@ class State:
         self.resolver = Resolver(netd, options.dns)
         self.networks: dict[str, NetworkRecord] = {}  # by name
         self.live: dict[str, Endpoint] = {}  # by endpoint id
+        self.plugged: set[str] = set()  # endpoints whose interface is in a running container
         self.addresses = AddressBook()
         self.servers: dict[str, tuple[str, ...]] = {}  # --dns by container that is served names
         self.guard = False  # we enabled forwarding

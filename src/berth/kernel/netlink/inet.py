@@ -14,6 +14,7 @@ from berth.kernel.netlink.sock import (
     NLM_F_CREATE,
     NLM_F_EXCL,
     NLM_F_REPLACE,
+    Message,
     Netlink,
     Request,
 )
@@ -65,6 +66,11 @@ class Neighbour(NamedTuple):
     address: str
     mac: str
     state: int
+
+
+def index_of(message: Message) -> int:
+    """The link that a notification about an address names."""
+    return int(_IFADDRMSG.unpack_from(message.body)[4])
 
 
 def add_address(index: int, address: str, prefix_len: int, *, broadcast: str = "") -> Request:

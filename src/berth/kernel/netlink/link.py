@@ -99,6 +99,11 @@ def _link(message: Message) -> Link:
     )  # fmt: skip
 
 
+def name_of(message: Message) -> str:
+    """The name of the link that a notification is about."""
+    return _link(message).name
+
+
 def list_links(nl: Netlink) -> list[Link]:
     """Every link of the socket's network namespace."""
     return [_link(m) for m in nl.dump(Request(RTM_GETLINK, 0, IFINFOMSG.pack(0, 0, 0, 0, 0))) if m.type == RTM_NEWLINK]

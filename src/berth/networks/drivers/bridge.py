@@ -121,10 +121,29 @@ class BridgeDriver:
         try:
             self._add_pair(endpoint, network.link, netns_fd)
             if not network.icc:
-                port = link.get_link(self._nl, endpoint.host_link).ifindex
-                self._nl.ask(link.set_bridge_port(port, isolated=True))
+                self._isolate(link.get_link(self._nl, endpoint.host_link).ifindex)
         except OSError as err:
             raise from_oserror(err, f"attach container {endpoint.container_name} to bridge {network.link}") from err
+
+    def _isolate(self, port: int) -> None:
+        self._nl.ask(link.set_bridge_port(port, isolated=True))
+
+    def mend(self, network: NetworkRecord, endpoint: Endpoint) -> bool:
+        """Back to the bridge, which somebody may have made anew."""
+        try:
+            port = link.find_link(self._nl, endpoint.host_link)
+            bridge = link.find_link(self._nl, network.link)
+            if port is None or bridge is None:
+                return port is not None
+            if port.master != bridge.ifindex or not port.up:
+                self._nl.ask(link.set_link(port.ifindex, master=bridge.ifindex, up=True))
+                if not network.icc:
+                    self._isolate(port.ifindex)
+                if endpoint.published:
+                    self.expose(network, endpoint)
+            return True
+        except OSError as err:
+            raise from_oserror(err, f"mend the link of container {endpoint.container_name}") from err
 
     def expose(self, network: NetworkRecord, endpoint: Endpoint) -> None:
         """Where br_netfilter is loaded, the bridge itself translates the container's way to its own published port: the frame

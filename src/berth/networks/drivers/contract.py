@@ -1,6 +1,6 @@
 """What a network driver is: a network's life in the kernel, and an endpoint's in a network.
 
-    plan ── ensure ─┬─ join ── attach ── detach (live) ─┐ ... ── remove
+    plan ── ensure ─┬─ join ── attach (mend) ── detach (live) ─┐ ... ── remove
                     │           └── or the container's network namespace ends, and its interfaces with it
                     └─ sweep, once, when a daemon takes over from one that died
 
@@ -47,6 +47,10 @@ class Driver(Protocol):
     def attach(self, network: NetworkRecord, endpoint: Endpoint, netns_fd: int) -> None:
         """An interface ``endpoint.ifname`` inside the namespace, still without addresses. Raises: NotFound, BerthError."""
 
+    def mend(self, network: NetworkRecord, endpoint: Endpoint) -> bool:
+        """The interface of a living container is where it belongs again; what is right is not touched. False when it is gone:
+        it must be attached anew."""
+
     def expose(self, network: NetworkRecord, endpoint: Endpoint) -> None:
         """Ports of the endpoint are published from now on."""
 
@@ -75,6 +79,9 @@ class Bare:
 
     def attach(self, network: NetworkRecord, endpoint: Endpoint, netns_fd: int) -> None:
         return
+
+    def mend(self, network: NetworkRecord, endpoint: Endpoint) -> bool:
+        return True
 
     def expose(self, network: NetworkRecord, endpoint: Endpoint) -> None:
         return
