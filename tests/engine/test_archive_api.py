@@ -102,7 +102,7 @@ def test_paths_that_are_refused(box: Daemon, method: str, path: str, status: int
         (tar_of(("..", DIR, None)), 400, 'invalid entry name "../"'),
         (tar_of(("a/../../esc", FILE, b"x")), 400, 'invalid entry name "a/../../esc"'),
         (tar_of(("h", HARD, "../etc/passwd")), 400, 'invalid hardlink target "../etc/passwd"'),
-        (tar_of(("h", HARD, "none")), 400, "'none', which is not there"),
+        (tar_of(("h", HARD, "none")), 400, "'none', which the archive does not have"),
         (tar_of(("f/below", FILE, b"x")), 400, "not a directory"),
         (b"garbage" * 200, 400, "archive/tar: invalid tar header"),
         (tar_of(("cut", FILE, b"x" * 5000))[:2000], 400, "unexpected EOF"),

@@ -7,10 +7,11 @@ import json
 from berth.api import codec, versions
 from berth.api.http.request import Request
 from berth.api.http.websocket import Frames
-from berth.api.services import AttachPlan, LogQuery, Services, Session
+from berth.api.services import AttachPlan, CommitRequest, LogQuery, Services, Session
 from berth.api.streams import MULTIPLEXED, RAW, pour, pour_json
 from berth.base.errors import InvalidArgument
 from berth.spec import messages
+from berth.spec.api import containers as spec
 from berth.spec.streams import parse_detach_keys
 
 
@@ -199,6 +200,19 @@ async def export(services: Services, request: Request) -> None:
     await pour(request, await services.containers.export(request.groups[0]), "application/x-tar")
 
 
+async def commit(services: Services, request: Request) -> None:
+    query = request.query
+    wanted = CommitRequest(
+        container=query.get("container", ""), repo=query.get("repo", ""), tag=query.get("tag", ""),
+        comment=query.get("comment", ""), author=query.get("author", ""), pause=codec.boolean(request, "pause", True),
+        changes=[line for name, text in codec.pairs(request) if name == "changes" for line in text.splitlines()],
+        config=await codec.json_body(request, spec.ContainerConfig, required=False) or None,
+    )  # fmt: skip
+    if not wanted.container:
+        raise InvalidArgument('invalid name or ID supplied: ""')
+    request.respond_json(201, {"Id": await services.containers.commit(wanted)})
+
+
 async def resize(services: Services, request: Request) -> None:
     rows, cols = size_of(request)
     await services.containers.resize(request.groups[0], rows=rows, cols=cols)
@@ -233,6 +247,7 @@ async def prune(services: Services, request: Request) -> None:
 
 _REF = r"/containers/{1,2}([^/]+)"  # some clients send the name with its slash
 ROUTES = [
+    ("POST", "/commit", commit, False),
     ("GET", "/containers/json", list_, False),
     ("POST", "/containers/create", create, False),
     ("POST", "/containers/prune", prune, False),

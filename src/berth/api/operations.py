@@ -88,6 +88,11 @@ OPERATIONS: dict[str, Operation] = {
     "containers.resize": Operation("The size of its terminal", {200: None}, _SIZE, errors=(400, *_CHANGE)),
     "containers.remove": Operation("Remove it", {204: None}, {"force": "boolean", "v": "boolean", "link": "boolean"},
                                    errors=(400, *_CHANGE)),
+    "containers.commit": Operation(
+        "An image of one", {201: c.IDResponse},
+        {"container": "string", "repo": "string", "tag": "string", "comment": "string", "author": "string",
+         "pause": "boolean", "changes": "string"}, c.ContainerConfig, (400, *_CHANGE),
+    ),
     "archives.head": Operation("What a path in it is", {200: None}, _PATH, errors=(400, 404)),
     "archives.get": Operation("A tar of a path in it", {200: STREAM}, _PATH, errors=(400, 404)),
     "archives.put": Operation("Unpack a tar into a directory of it", {200: None},

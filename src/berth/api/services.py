@@ -27,11 +27,11 @@ from berth.spec.api.images import (
 )
 from berth.spec.api.networks import Network, NetworkCreateResponse
 from berth.spec.api.system import EventMessage, SystemInfo, SystemVersion
-from berth.spec.streams import AttachPlan, LogQuery, LogStream, PathArchive, PathStat, WaitResult
+from berth.spec.streams import AttachPlan, CommitRequest, LogQuery, LogStream, PathArchive, PathStat, WaitResult
 
 __all__ = [
-    "AttachPlan", "Containers", "Filters", "Images", "LogQuery", "LogStream", "Networks", "ProgressSink", "Registries",
-    "Services", "Session", "System", "WaitResult", "Waiter",
+    "AttachPlan", "CommitRequest", "Containers", "Filters", "Images", "LogQuery", "LogStream", "Networks", "ProgressSink",
+    "Registries", "Services", "Session", "System", "WaitResult", "Waiter",
 ]  # fmt: skip
 
 Filters = Mapping[str, list[str]]
@@ -123,6 +123,9 @@ class Containers(Protocol):
         self, ref: str, path: str, source: AsyncIterator[bytes], *, keep_kind: bool, as_user: bool
     ) -> None:
         """Unpack a tar into a directory that is there."""
+
+    async def commit(self, wanted: CommitRequest) -> str:
+        """The id of the image that it becomes."""
 
     async def resize(self, ref: str, *, rows: int, cols: int) -> None: ...
 

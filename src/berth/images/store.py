@@ -6,7 +6,8 @@ The row's document (``images.doc``):
                                                           "" for one that came without a manifest (a docker archive)
      "diff_ids": [...], "chain_id": "...", "size": bytes of all files, "tagged_ns": when somebody tagged it last,
      "created_s": the config's own time, "labels": {...}, "platform": "linux/amd64",
-     "extra": [blob digest, ...]}                         what is kept with it: attestations
+     "extra": [blob digest, ...],                         what is kept with it: attestations
+     "parent": the image that it was made from here, "" for none}
 
 A name means a document (``target``: an index or a manifest) and holds the images of it that are here, by platform. Where
 several are here, the one for this machine is what the name stands for; a name that is resolved to another document loses
@@ -54,6 +55,7 @@ class Image(NamedTuple):
     labels: dict[str, str]
     platform: str = ""
     extra: tuple[str, ...] = ()
+    parent: str = ""
 
     def chains(self) -> list[str]:
         """The chain ids of all its layers, bottom first."""
@@ -299,6 +301,7 @@ def _to_doc(image: Image) -> str:
             "labels": image.labels,
             "platform": image.platform,
             "extra": image.extra,
+            "parent": image.parent,
         },
         separators=(",", ":"),
     )
@@ -313,4 +316,5 @@ def _from_row(image_id: str, created_ns: int, text: str) -> Image:
     return Image(
         image_id, created_ns, manifests, tuple(doc["diff_ids"]), doc["chain_id"], doc["size"], doc["tagged_ns"],
         doc["created_s"], doc["labels"], doc["platform"], tuple(doc["extra"]),
+        doc.get("parent", ""),
     )  # fmt: skip

@@ -225,7 +225,7 @@ class Writer:
             opened, target_base = self._tree.parent(target, make=False)
             status = os.stat(target_base, dir_fd=opened, follow_symlinks=False)
         except FileNotFoundError:
-            raise InvalidArgument(f"a hard link to {show(target)}, which is not there") from None
+            raise InvalidArgument(f"a hard link to {show(target)}, which the archive does not have") from None
         if stat.S_ISDIR(status.st_mode) or is_whiteout(status):
             raise InvalidArgument(f"a hard link to {show(target)}, which is no file")
         target_fd = os.dup(opened)  # the walk to the other end may close it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from berth.base.errors import InvalidArgument
 
@@ -62,6 +62,19 @@ class PathArchive(NamedTuple):
     status: PathStat
     chunks: AsyncIterator[bytes]
     close: Callable[[], Awaitable[None]]
+
+
+class CommitRequest(NamedTuple):
+    """An image to be made of a container. ``repo`` "": it gets no name; ``config`` None: the container's."""
+
+    container: str
+    repo: str
+    tag: str
+    comment: str
+    author: str
+    pause: bool
+    changes: list[str]
+    config: dict[str, Any] | None
 
 
 _SPECIAL = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}

@@ -10,6 +10,7 @@ from typing import Any
 
 from berth.engine.containers import (
     archive,
+    commit,
     control,
     create,
     execs,
@@ -37,7 +38,7 @@ from berth.spec.api.containers import (
     FilesystemChange,
 )
 from berth.spec.signals import parse_signal
-from berth.spec.streams import AttachPlan, LogQuery, LogStream, PathArchive, PathStat
+from berth.spec.streams import AttachPlan, CommitRequest, LogQuery, LogStream, PathArchive, PathStat
 
 Filters = Mapping[str, list[str]]
 
@@ -143,6 +144,10 @@ class ContainerService:
     ) -> None:
         work = archive.write_path(self._deps, ref, path, source, keep_kind=keep_kind, as_user=as_user)
         await self._deps.tasks.run(work, "extract")
+
+    async def commit(self, wanted: CommitRequest) -> str:
+        image_id: str = await self._deps.tasks.run(commit.commit(self._deps, wanted), "commit")
+        return image_id
 
     async def resize(self, ref: str, *, rows: int, cols: int) -> None:
         await control.resize(self._deps, ref, rows=rows, cols=cols)

@@ -30,7 +30,7 @@ def render_summary(
     """``names``: those that a filter let through, where there was one."""
     shown = stores.images.stands_for(image.id) if names is None else names
     return {
-        "Id": image.id, "ParentId": "", "RepoTags": [n.familiar for n in shown if n.digest is None],
+        "Id": image.id, "ParentId": image.parent, "RepoTags": [n.familiar for n in shown if n.digest is None],
         "RepoDigests": [n.familiar for n in shown if n.digest is not None], "Created": image.created_s,
         "Size": image.size, "SharedSize": shared_bytes, "Labels": cast("dict[str, str]", image.labels or None),
         "Containers": containers,
@@ -41,7 +41,7 @@ def render_inspect(stores: Stores, image: Image, config: Config) -> ImageInspect
     tags, digests = tags_and_digests(stores, image.id)
     document = config.document
     found: dict[str, Any] = {
-        "Id": image.id, "RepoTags": tags, "RepoDigests": digests, "Parent": "", "Comment": _comment(document),
+        "Id": image.id, "RepoTags": tags, "RepoDigests": digests, "Parent": image.parent, "Comment": _comment(document),
         "Created": str(document.get("created") or "0001-01-01T00:00:00Z"), "DockerVersion": "",
         "Author": str(document.get("author") or ""), "Config": {"Env": None, "Cmd": None, "Entrypoint": None,
         "WorkingDir": "", "User": "", "Labels": None, "Volumes": None, "OnBuild": None, **config.config},

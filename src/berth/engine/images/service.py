@@ -15,7 +15,8 @@ from berth.content.blobs import BlobStore
 from berth.content.collector import Collector, Roots
 from berth.content.leases import Leases
 from berth.content.trash import Trash
-from berth.engine.images import load, prune, pull, push, remove, render, save
+from berth.engine.images import commit, load, prune, pull, push, remove, render, save
+from berth.engine.images.commit import Commit
 from berth.engine.images.manifests import render_manifests
 from berth.engine.images.record import ImageRecord, PreparedRootfs
 from berth.engine.images.registries import RegistryService
@@ -299,6 +300,13 @@ class ImageService:
         image, _ = self._find(ref)
         config = await self._stores.call(self._stores.read_config, image.id)
         return render.render_history(self._stores, image, config)
+
+    async def commit(self, container_id: str, image_id: str, made: Commit, name: Reference | None) -> str:
+        """An image of a container's layer over the image that it was made from; its id."""
+        parent = self._stores.images.find(image_id)
+        if parent is None:
+            raise NotFound(messages.no_such_image(image_id))
+        return (await commit.commit(self._stores, container_id, parent, made, name)).id
 
     async def tag(self, ref: str, repo: str, tag: str) -> None:
         image, source = self._find(ref)

@@ -64,13 +64,13 @@ class Stores(NamedTuple):
 
     async def record(
         self, config_digest: str, manifest: StoredManifest, names: list[Reference], *, target: str = "",
-        extra: tuple[str, ...] = (), tagged: bool = False,
+        extra: tuple[str, ...] = (), tagged: bool = False, parent: str = "",
     ) -> Image:  # fmt: skip
         """The image exists and has these names when this returns (durable). After: its layers are unpacked.
 
         ``target``: the digest of what the names were resolved to, an index or the manifest itself; images of one target are
         kept side by side, by platform. ``extra``: more blobs to keep as long as the image. ``tagged``: somebody gave it the
-        names by hand.
+        names by hand. ``parent``: the image that it was made from here.
         """
         config = await self.call(self.read_config, config_digest)
         chains = chain_ids(list(config.diff_ids))
@@ -79,7 +79,7 @@ class Stores(NamedTuple):
             id=config_digest, created_ns=now_ns(), manifests=(manifest,), diff_ids=config.diff_ids, chain_id=chain_id,
             size=sum(self.snapshots.sizes(chain_id)), tagged_ns=now_ns() if tagged else 0,
             created_s=created_s(config.document.get("created")),
-            labels=dict(config.config.get("Labels") or {}), platform=str(config.platform), extra=extra,
+            labels=dict(config.config.get("Labels") or {}), platform=str(config.platform), extra=extra, parent=parent,
         )  # fmt: skip
         async with self.change:
             await self.call(self.blobs.sync)
