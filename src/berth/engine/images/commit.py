@@ -16,7 +16,6 @@ from berth.snapshots.diff import write_diff
 from berth.spec.digest import chain_ids, digest_of
 from berth.spec.reference import Reference
 
-
 _PLATFORM = ("architecture", "os", "variant", "os.version", "os.features")
 
 
