@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from berth.base.errors import BerthError, InvalidArgument, NotFound, Unavailable, Unsupported
 from berth.engine.images.fetch import Fetch, Throttle, short
 from berth.engine.images.hello import HELLO, install_hello
-from berth.engine.images.resolve import Resolved, keep, resolve
+from berth.engine.images.resolve import Resolved, keep, resolve, resolve_all
 from berth.engine.images.stores import Progress, Stores
 from berth.images.documents import Descriptor, Manifest, parse_manifest
 from berth.images.layouts import stored
@@ -30,13 +30,14 @@ if TYPE_CHECKING:
     from berth.engine.images.unpacker import Unpacking
     from berth.registry.client import FetchedManifest, Repository
 
+ALL_PLATFORMS = "all"
 _FOREIGN = (".foreign.diff.tar.gzip", ".foreign.diff.tar", ".nondistributable.v1.tar")
 
 
 async def pull(
     stores: Stores, text: str, *, platform: str | None, auth: Mapping[str, str] | None, progress: Progress
 ) -> None:
-    """Pull ``text``; the image and its name are on the disk when this returns.
+    """Pull ``text``; the image and its name are on the disk when this returns. ``platform`` "all": for every platform.
 
     Raises: InvalidArgument, NotFound, Unauthorized, Unavailable in Docker's words.
     """
@@ -60,7 +61,10 @@ async def pull_all(
     _conclude(progress, ref.familiar_name, newer=any(newer))
 
 
-def _platform(text: str | None) -> Platform:
+def _platform(text: str | None) -> Platform | None:
+    """None for all of them."""
+    if text == ALL_PLATFORMS:
+        return None
     return parse_platform(text) if text else host_platform()
 
 
@@ -70,7 +74,7 @@ def _conclude(progress: Progress, shown: str, *, newer: bool) -> None:
 
 
 async def _pull_one(
-    stores: Stores, ref: Reference, wanted: Platform, auth: Mapping[str, str] | None, progress: Progress
+    stores: Stores, ref: Reference, wanted: Platform | None, auth: Mapping[str, str] | None, progress: Progress
 ) -> bool | None:
     """One name; whether it meant another image before. None where the daemon's own hello-world took its place."""
     async with stores.fetching.hold(str(ref)):
@@ -107,22 +111,35 @@ async def _forget(stores: Stores, lease: Lease) -> None:
 
 
 async def _take(
-    stores: Stores, repository: Repository, fetched: FetchedManifest, wanted: Platform, lease: Lease, progress: Progress
-) -> bool:
+    stores: Stores, repository: Repository, fetched: FetchedManifest, wanted: Platform | None, lease: Lease,
+    progress: Progress,
+) -> bool:  # fmt: skip
     """Everything that ``fetched`` leads to; whether the name meant another image before."""
     ref = repository.ref
     progress({"status": f"Pulling from {ref.path}", "id": ref.digest or ref.tag or "latest"})
-    resolved = await resolve(stores, repository, fetched, wanted, lease)
-    _check_layers(resolved.manifest)
-    before = stores.images.find_name(ref, wanted)
-    extra = await _fetch_all(stores, repository, resolved, lease, progress)
-    names = [ref, ref.with_digest(resolved.top)] if ref.digest is None else [ref]
-    manifest = stored(resolved.digest, resolved.manifest, stores.blobs)
-    await stores.record(resolved.manifest.config.digest, manifest, names, target=resolved.top, extra=extra)
+    if wanted is not None:
+        found = [await resolve(stores, repository, fetched, wanted, lease)]
+    else:
+        found = await resolve_all(stores, repository, fetched, lease)
+    for resolved in found:
+        _check_layers(resolved.manifest)
+    names = [ref, ref.with_digest(fetched.digest)] if ref.digest is None else [ref]
+    newer = False
+    for resolved in found:
+        newer |= resolved.manifest.config.digest not in _variants(stores, ref)
+        extra = await _fetch_all(stores, repository, resolved, lease, progress)
+        manifest = stored(resolved.digest, resolved.manifest, stores.blobs)
+        await stores.record(resolved.manifest.config.digest, manifest, names, target=resolved.top, extra=extra)
     await stores.call(lease.release)
-    progress({"status": f"Digest: {resolved.top}"})
+    progress({"status": f"Digest: {fetched.digest}"})
     stores.publish("image", "pull", ref.familiar, {"name": ref.familiar_name})
-    return before != resolved.manifest.config.digest
+    return newer
+
+
+def _variants(stores: Stores, ref: Reference) -> set[str]:
+    """The images that a name means now, whatever their platform."""
+    named = stores.images.find_named(ref)
+    return set(named.variants.values()) if named is not None else set()
 
 
 def _check_layers(manifest: Manifest) -> None:

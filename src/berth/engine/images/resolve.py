@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from berth.base.errors import InvalidArgument
+from berth.base.errors import InvalidArgument, NotFound
 from berth.images.documents import Descriptor, Index, Manifest, choose, parse_manifest
 
 if TYPE_CHECKING:
@@ -54,6 +54,37 @@ async def resolve(
     if isinstance(manifest, Manifest):
         return Resolved(fetched.digest, digest, manifest, attestations)
     raise InvalidArgument("the image's indexes lead to other indexes without end")
+
+
+async def resolve_all(
+    stores: Stores, repository: Repository, fetched: FetchedManifest, lease: Lease
+) -> list[Resolved]:  # fmt: skip
+    """One for each Linux platform that the name has an image for; other systems' are passed over. Raises: as ``resolve``."""
+    found: list[Resolved] = []
+
+    async def descend(
+        document: FetchedManifest, parsed: Manifest | Index, about: tuple[Descriptor, ...], depth: int
+    ) -> None:
+        await keep(stores, document, lease)
+        if isinstance(parsed, Manifest):
+            found.append(Resolved(fetched.digest, document.digest, parsed, about))
+            return
+        if depth == _MAX_DEPTH:
+            raise InvalidArgument("the image's indexes lead to other indexes without end")
+        for entry in parsed.manifests:
+            if _is_linux(entry):
+                inner = await repository.manifest(entry.digest)
+                await descend(inner, parse_entry(inner, entry), _about(parsed, entry.digest), depth + 1)
+
+    await descend(fetched, parse_manifest(fetched.content, fetched.media_type), (), 0)
+    if not found:
+        raise NotFound(f"{repository.ref.familiar}: the index has no image for any Linux platform")
+    return found
+
+
+def _is_linux(entry: Descriptor) -> bool:
+    """No attestation either: those are of the system ``unknown``."""
+    return entry.platform is None or entry.platform.os == "linux"
 
 
 def parse_entry(fetched: FetchedManifest, entry: Descriptor) -> Manifest | Index:
