@@ -43,6 +43,16 @@ def test_an_unknown_key_is_named(tmp_path: Path) -> None:
     )
 
 
+def test_proxies_are_an_object_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, proxies={"http-proxy": "http://p:1", "no-proxy": "a,b"})
+    settings = load(["--config-file", path])
+    assert (settings["http-proxy"], settings["https-proxy"], settings["no-proxy"]) == ("http://p:1", "", "a,b")
+    assert "don't match any configuration option: ftp-proxy" in refusal(
+        "--config-file", write(tmp_path, proxies={"ftp-proxy": "x"})
+    )
+    assert "proxies must be a map" in refusal("--config-file", write(tmp_path, proxies=["x"]))
+
+
 def test_what_is_not_supported_is_named_with_the_reason(tmp_path: Path) -> None:
     path = write(tmp_path, **{"authorization-plugins": ["x"]})
     assert refusal("--config-file", path) == (

@@ -138,6 +138,7 @@ def _read_file(path: str, strict: bool) -> tuple[dict[str, Any], list[str]]:
         raise _bad_file(path, str(err)) from err
     if not isinstance(document, dict):
         raise _bad_file(path, "it must be a JSON object")
+    document |= _proxies(document.pop("proxies", {}), path)
     ignored = []
     if not strict:
         for key in list(document):
@@ -149,6 +150,16 @@ def _read_file(path: str, strict: bool) -> tuple[dict[str, Any], list[str]]:
     if unknown:
         raise _bad_file(path, f"the following directives don't match any configuration option: {', '.join(unknown)}")
     return {BY_KEY[key].flag: _typed(BY_KEY[key], value, path) for key, value in document.items()}, ignored
+
+
+def _proxies(raw: object, path: str) -> dict[str, Any]:
+    """dockerd's file has the proxies' flags in an object of their own. Raises: InvalidArgument."""
+    if not isinstance(raw, dict):
+        raise _bad_file(path, f"proxies must be a map, not {raw!r}")
+    unknown = sorted(set(raw) - {"http-proxy", "https-proxy", "no-proxy"})
+    if unknown:
+        raise _bad_file(path, f"the following directives don't match any configuration option: {', '.join(unknown)}")
+    return raw
 
 
 def _why_ignored(key: str, value: Any, path: str) -> str:

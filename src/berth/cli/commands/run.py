@@ -6,6 +6,7 @@ import os
 import sys
 
 from berth.base.errors import BerthError, Conflict, InvalidArgument, NotFound, Unavailable
+from berth.cli import config
 from berth.cli.command import Command, report
 from berth.cli.create_body import build
 from berth.cli.flags import Flag, UsageError
@@ -75,6 +76,7 @@ def _prepare(engine: Engine, flags: Flags) -> tuple[str, dict[str, Any]]:
             f"container ID file found, make sure the other container isn't running or delete {cidfile}"
         )
     body = build(flags, flags.args[0], flags.args[1:])
+    body["Env"] += _proxies(engine, body["Env"])
     if body["Tty"]:
         rows, cols = window_size()
         body["HostConfig"]["ConsoleSize"] = [rows, cols]
@@ -83,6 +85,13 @@ def _prepare(engine: Engine, flags: Flags) -> tuple[str, dict[str, Any]]:
         with open(cidfile, "w", encoding="ascii") as file:
             file.write(container_id)
     return container_id, body
+
+
+def _proxies(engine: Engine, given: list[str]) -> list[str]:
+    """The user's ``proxies`` for this engine, as variables that the container is not given another way."""
+    named = {entry.partition("=")[0] for entry in given}
+    found = config.proxy_environment(engine.host)
+    return [f"{name}={value}" for name, value in found.items() if name not in named]
 
 
 def create(engine: Engine, flags: Flags) -> int:
