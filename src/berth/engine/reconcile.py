@@ -90,11 +90,17 @@ async def recover(deps: Deps) -> None:
             container.exited.set()
             container.log_finished.set()
             later.append((container, decision))
-    await deps.networks.adopt(living, lambda ident: deps.containers.get(ident).row.pid)
+    await deps.networks.adopt(living, lambda ident: _pid_of(deps, ident))
     _sweep_run_root(deps)
     _sweep_data_root(deps)
     for container, decision in later:
         await _settle(deps, container, decision)
+
+
+def _pid_of(deps: Deps, container_id: str) -> int:
+    """The init of a running container, 0 for one that has ended or is gone."""
+    container = deps.containers.find(container_id)
+    return container.row.pid if container is not None else 0
 
 
 def _take_over(deps: Deps, container: Container, shim: Shim) -> None:
