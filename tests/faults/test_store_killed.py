@@ -20,6 +20,7 @@ pytestmark = pytest.mark.root
 Make = Callable[..., Daemon]
 
 POINTS = ["content.before_rename", "content.before_row", "snapshots.before_row", "images.recorded"]
+STEPS = [*POINTS[:3], "snapshots.after_row", "images.before_record", "images.recorded"]
 
 
 def verify(daemon: Daemon, *flags: str) -> tuple[int, str]:
@@ -71,7 +72,7 @@ def test_load(make_daemon: Make, tmp_path: Path, point: str) -> None:
     is_whole(daemon)
 
 
-@pytest.mark.parametrize("point", ["snapshots.after_row", "images.before_record"])
+@pytest.mark.parametrize("point", STEPS)
 def test_pull(make_daemon: Make, point: str) -> None:
     """What was downloaded and verified before the death is not downloaded again."""
     daemon = make_daemon(busybox=False, env={"BERTH_FAILPOINTS": f"{point}=kill"})
@@ -86,14 +87,36 @@ def test_pull(make_daemon: Make, point: str) -> None:
     is_whole(daemon)
 
 
-def test_remove(make_daemon: Make, tmp_path: Path) -> None:
-    daemon = make_daemon(env={"BERTH_FAILPOINTS": "images.deleted=kill"})
+@pytest.mark.parametrize("point", ["images.untagged", "images.deleted", "content.swept"])
+def test_remove(make_daemon: Make, tmp_path: Path, point: str) -> None:
+    daemon = make_daemon(env={"BERTH_FAILPOINTS": f"{point}=kill"})
     daemon.docker("load", "-q", "-i", archive(tmp_path))
     daemon.docker("rmi", "t/two:1", check=False)
     dies(daemon)
     back(daemon)
-    assert names(daemon) == ["busybox:latest"]  # the removal was on the disk; what it held is collected later
+    assert "t/two:1" not in names(daemon)  # the removal was on the disk; what it held is collected later
     daemon.docker("image", "prune", "-f")
+    assert names(daemon) == ["busybox:latest"]
+    is_whole(daemon)
+
+
+@pytest.mark.parametrize("point", ["content.before_rename", "snapshots.before_row", "images.before_record"])
+def test_a_step_that_fails_leaves_the_store_as_it_was(make_daemon: Make, tmp_path: Path, point: str) -> None:
+    daemon = make_daemon()
+    daemon.docker("image", "prune", "-f")
+    before = sorted(os.listdir(f"{daemon.data_root}/content/blobs/sha256"))
+    daemon.stop()
+    daemon.env["BERTH_FAILPOINTS"] = f"{point}=error:ENOSPC"
+    daemon.start()
+    for command in (("load", "-q", "-i", archive(tmp_path)), ("import", archive(tmp_path), "t/imported")):
+        refused = daemon.docker(*command, check=False)
+        assert refused.code == 1 and "no space left on device" in refused.err.lower(), refused
+    assert names(daemon) == ["busybox:latest"]
+    eventually(
+        lambda: sorted(os.listdir(f"{daemon.data_root}/content/blobs/sha256")) == before, why="what came is collected"
+    )
+    assert os.listdir(f"{daemon.data_root}/content/ingest") == []
+    daemon.stop()
     is_whole(daemon)
 
 

@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from berth.base import failpoints
+
 if TYPE_CHECKING:
     from berth.content.blobs import BlobStore
     from berth.content.leases import Leases
@@ -67,6 +69,7 @@ class Collector:
                 blobs = self._blobs.sweep(roots.blobs | self._leases.held("blob"))
                 chains = self._snapshots.sweep(roots.chains | self._leases.held("snapshot"))
             if blobs or chains:
+                failpoints.hit("content.swept")
                 self._db.write_sync(lambda conn: self._forget(conn, blobs, chains))
                 self._trash.empty()
             return len(blobs) + len(chains)

@@ -6,7 +6,8 @@ image_names  name PK (docker.io/library/x:tag or @digest), image_id, updated_ns
 blobs        digest PK, size, media_type, created_ns    what content/ holds
 leases       id PK, created_ns, expires_ns;  lease_refs (lease_id, kind, key)
 image_variants (name, platform) PK, image_id, target    the images of a name by platform; target: the document it means
-snapshots    key PK, name (dir number), parent, kind ('active'|'committed'), chain_id, size, disk (bytes on the disk, or NULL)
+snapshots    key PK, name (dir number), parent, kind ('active'|'committed'), chain_id, size, disk (bytes on the disk, or NULL),
+             boot (the machine's boot under which it was written, NULL once it is known to be on the disk)
 networks     id PK, name, doc                           doc: JSON, see networks/
 endpoints    id PK, container_id, network_id, doc       addresses, published ports
 volumes      name PK, doc
@@ -38,5 +39,8 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE image_variants (name TEXT NOT NULL, platform TEXT NOT NULL, image_id TEXT NOT NULL, target TEXT NOT NULL,
                                  PRIMARY KEY (name, platform)) WITHOUT ROWID;
     ALTER TABLE snapshots ADD COLUMN disk INTEGER;
+    """,
+    """
+    ALTER TABLE snapshots ADD COLUMN boot TEXT;
     """,
 )

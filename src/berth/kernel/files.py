@@ -40,6 +40,15 @@ def openat2_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
     return openat2(root_fd, path.lstrip("/") or ".", flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 
 
+def syncfs(path: str) -> None:
+    """Write back everything of the file system that ``path`` is on. Raises: OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        call("syncfs", fd, path=path)
+    finally:
+        os.close(fd)
+
+
 def ensure_in_root(root_fd: int, path: str, *, directory: bool, mode: int = 0o755) -> int:
     """An O_PATH descriptor of ``path`` inside the root; what is missing is made, each parent resolved inside.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from berth.base import failpoints
 from berth.base.errors import AlreadyExists, DataLoss, NotFound, from_oserror
+from berth.kernel.files import syncfs
 from berth.snapshots import rows
 from berth.snapshots.init_layer import ensure_init_layer
 from berth.snapshots.rows import Active, Layer
@@ -144,10 +145,9 @@ class Snapshots:
         except BaseException:
             self.abandon(draft)
             raise
-        self._record(draft, chain_id, Layer(draft.number, parent, applied.size))
+        self._record(draft, chain_id, Layer(draft.number, parent, applied.size, boot=_boot_id()))
 
     def _record(self, draft: Draft, chain_id: str, layer: Layer) -> None:
-        failpoints.hit("snapshots.before_row")
         with self._lock:
             taken = chain_id in self._layers
             if not taken:
@@ -156,6 +156,7 @@ class Snapshots:
             self.abandon(draft)
             return
         try:
+            failpoints.hit("snapshots.before_row")
             self._db.write_sync(lambda conn: rows.insert_layer(conn, chain_id, layer))
         except BaseException:
             with self._lock:
@@ -168,6 +169,33 @@ class Snapshots:
         """Take a draft away, however far it got."""
         self._trash.put(self._dir(draft.number))
         self._trash.empty()
+
+    # --- whether what the rows name is on the disk
+
+    def sync(self) -> int:
+        """All layers that are here now are on the disk when this returns (blocking); how many were not known to be."""
+        with self._lock:
+            waiting = {chain_id: layer for chain_id, layer in self._layers.items() if layer.boot}
+        if not waiting:
+            return 0
+        try:
+            syncfs(self._root)
+        except OSError as err:
+            raise from_oserror(err, "sync layers") from err
+        failpoints.hit("snapshots.synced")
+        with self._lock:
+            for chain_id, layer in waiting.items():
+                now = self._layers.get(chain_id)
+                if now is not None and now.number == layer.number:
+                    self._layers[chain_id] = now._replace(boot="")
+        gone = [(chain_id, layer.number) for chain_id, layer in waiting.items()]
+        self._db.write_sync(lambda conn: rows.update_synced(conn, gone))
+        return len(waiting)
+
+    def doubtful(self) -> set[str]:
+        """Chain ids of layers that an earlier boot of the machine wrote and nobody saw reach the disk."""
+        boot = _boot_id()
+        return {chain_id for chain_id, layer in self._layers.items() if layer.boot not in ("", boot)}
 
     def forget_layer(self, chain_id: str) -> None:
         """Let go of a damaged layer, to be made again. Nothing there is not an error."""
@@ -357,6 +385,11 @@ class Snapshots:
 
 
 _PLAIN = RootOwner(0o755, 0, 0)
+
+
+def _boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
 
 
 def _give(path: str, owner: RootOwner) -> None:

@@ -112,6 +112,7 @@ class Removal:
 
     async def _untag(self, image: Image, gone: list[Reference]) -> None:
         await self._stores.call(self._stores.images.untag, gone)
+        failpoints.hit("images.untagged")
         for name in gone:
             self._stores.publish("image", "untag", image.id, {"name": image.id})
             self.records.append({"Untagged": name.familiar})

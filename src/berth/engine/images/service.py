@@ -17,6 +17,7 @@ from berth.content.leases import Leases
 from berth.content.trash import Trash
 from berth.engine.images import commit, load, prune, pull, push, remove, render, save
 from berth.engine.images.commit import Commit
+from berth.engine.images.durable import LayerSync, restore
 from berth.engine.images.manifests import render_manifests
 from berth.engine.images.record import ImageRecord, PreparedRootfs
 from berth.engine.images.registries import RegistryService
@@ -67,7 +68,8 @@ class ImageService:
             settings, leases, blobs, snapshots, images,
             Collector(db, leases, blobs, snapshots, trash, lambda: Roots(images.blob_roots(), images.chain_roots())),
             RegistryClient(settings.registries), publish,
-            threads, asyncio.Lock(), Unpacker(blobs, snapshots, limits, threads), KeyedLocks(),
+            threads, asyncio.Lock(), Unpacker(blobs, snapshots, limits, threads),
+            LayerSync(snapshots), KeyedLocks(),
         )  # fmt: skip
 
     async def open(self) -> None:
@@ -79,8 +81,10 @@ class ImageService:
             self._stores.blobs.open()
             self._stores.snapshots.open()
             self._stores.images.open()
+            restore(self._stores.blobs, self._stores.snapshots, self._stores.images)
 
         await self._stores.call(start)
+        self._stores.layer_sync.soon()
 
     def reload(self, settings: ImageSettings) -> None:
         """New settings, for what begins after this."""
@@ -91,6 +95,7 @@ class ImageService:
         """End pulls under way and the threads; deferred deletion goes on at the next start."""
         await self._stores.registry.close()
         self._stores.unpacker.close()
+        await self._stores.layer_sync.close()
         self._stores.threads.shutdown(wait=True)
         self._trash.close()
 

@@ -14,6 +14,7 @@ from berth.base.locks import KeyedLocks
 from berth.content.blobs import BlobStore
 from berth.content.collector import Collector
 from berth.content.leases import Leases
+from berth.engine.images.durable import LayerSync
 from berth.engine.images.settings import ImageSettings
 from berth.engine.images.unpacker import Unpacker
 from berth.images.documents import Config, parse_config
@@ -49,6 +50,7 @@ class Stores(NamedTuple):
     threads: ThreadPoolExecutor
     change: asyncio.Lock
     unpacker: Unpacker
+    layer_sync: LayerSync
     fetching: KeyedLocks
 
     @property
@@ -86,6 +88,7 @@ class Stores(NamedTuple):
             failpoints.hit("images.before_record")
             await self.call(self.images.put, image, names, target)
         failpoints.hit("images.recorded")
+        self.layer_sync.soon()
         return image
 
     def disk_bytes(self) -> int:
