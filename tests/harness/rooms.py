@@ -8,6 +8,7 @@ What a test does to the firewall, to links or to /etc in a room, the machine nev
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -150,6 +151,7 @@ class Room:
             stdout=subprocess.DEVNULL,
         )  # cat ends with whoever made the room
         self._wires = 0
+        self._folders: list[str] = []
         self._more: list[subprocess.Popen[str]] = []
         eventually(lambda: open(f"/proc/{self.pid}/comm").read() == "cat\n", why="the room is made")  # noqa: SIM115
 
@@ -166,6 +168,17 @@ class Room:
         done = subprocess.run([*self.enter, *command], capture_output=True, text=True, input=stdin, timeout=60)
         assert not check or done.returncode == 0, f"{command} ended with {done.returncode}: {done.stderr}"
         return done.stdout
+
+    def own_etc(self) -> None:
+        """A copy of /etc that the machine does not see."""
+        folder = self.run("mktemp", "-d", "/dev/shm/room-XXXXXX").strip()
+        self._folders.append(folder)
+        self.run("cp", "-a", "/etc/.", folder)
+        self.run("mount", "--bind", folder, "/etc")
+
+    def write(self, path: str, text: str) -> None:
+        """A file of the room's."""
+        self.run("dd", f"of={path}", "status=none", stdin=text)
 
     def wire(self, other: Room, here: Sequence[str], there: Sequence[str]) -> str:
         """A cable to another room with these addresses at its ends; returns the name of our end."""
@@ -198,6 +211,8 @@ class Room:
     def close(self) -> None:
         for process in [*self._more, self._process]:
             end(process)
+        for folder in self._folders:
+            shutil.rmtree(folder)
 
 
 def serve_in(enter: Sequence[str], port: int) -> subprocess.Popen[str]:

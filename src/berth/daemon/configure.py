@@ -68,7 +68,7 @@ def parse_flags(argv: list[str]) -> tuple[dict[str, Any], str | None]:
         names = [f"--{s.flag}"] + ([f"-{s.short}"] if s.short else [])
         if s.kind == "bool":
             parser.add_argument(*names, dest=s.flag, nargs="?", const=True, type=_bool, help=s.help)
-        elif s.kind in ("list", "map", "ulimits", "runtimes"):
+        elif s.kind in ("list", "map", "options", "ulimits", "runtimes"):
             parser.add_argument(*names, dest=s.flag, action="append", help=s.help)
         else:
             parser.add_argument(*names, dest=s.flag, type=int if s.kind == "int" else str, help=s.help)
@@ -79,6 +79,8 @@ def parse_flags(argv: list[str]) -> tuple[dict[str, Any], str | None]:
             given[flag] = dict(_pair(entry, flag) for entry in value)
             if kind == "runtimes":
                 given[flag] = {name: {"path": path} for name, path in given[flag].items()}
+        elif kind == "options":
+            given[flag] = _options(value, flag)
         elif kind == "size":
             given[flag] = _size(value, f"--{flag}")
     return given, given.pop("config-file", None)
@@ -101,6 +103,15 @@ def _pair(entry: str, flag: str) -> tuple[str, str]:
     if not eq:
         raise InvalidArgument(f"invalid argument {entry!r} for --{flag}: write key=value")
     return key, value
+
+
+def _options(entries: list[str], flag: str) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        driver, rest = _pair(entry, flag)
+        option, value = _pair(rest, flag)
+        found.setdefault(driver, {})[option] = value
+    return found
 
 
 def _size(text: Any, where: str) -> int:
@@ -175,7 +186,7 @@ def _why_ignored(key: str, value: Any, path: str) -> str:
 
 
 _TYPES: dict[str, type] = {
-    "str": str, "bool": bool, "int": int, "list": list, "map": dict, "ulimits": dict, "runtimes": dict,
+    "str": str, "bool": bool, "int": int, "list": list, "map": dict, "options": dict, "ulimits": dict, "runtimes": dict,
 }  # fmt: skip
 
 
@@ -185,12 +196,16 @@ def _typed(setting: Setting, value: Any, path: str) -> Any:
         return _size(value, f"{setting.key} in {path}")
     fits = isinstance(value, _TYPES[setting.kind])
     if not fits or (setting.kind == "int" and isinstance(value, bool)):
-        wanted = {"ulimits": "map", "runtimes": "map"}.get(setting.kind, setting.kind)
+        wanted = {"ulimits": "map", "runtimes": "map", "options": "map"}.get(setting.kind, setting.kind)
         raise _bad_file(path, f"{setting.key} must be a {wanted}, not {value!r}")
     if setting.kind == "list" and not all(isinstance(v, str | dict) for v in value):
         raise _bad_file(path, f"{setting.key} must be a list of strings, not {value!r}")
     if setting.kind == "ulimits":
         return [_ulimit(name, entry, path) for name, entry in value.items()]
+    if setting.kind == "options":
+        if not all(isinstance(options, dict) for options in value.values()):
+            raise _bad_file(path, f"{setting.key} must be a map of maps, not {value!r}")
+        return {driver: {str(k): str(v) for k, v in options.items()} for driver, options in value.items()}
     if setting.kind == "runtimes":
         return {name: _runtime(name, entry, path) for name, entry in value.items()}
     return value

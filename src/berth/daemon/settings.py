@@ -22,6 +22,7 @@ class Setting(NamedTuple):
     map               repeated ``key=value``, an object in the file
     size              bytes, or text such as 64m
     ulimits           repeated ``name=soft[:hard]``; ``{"name": {"Soft": 1, "Hard": 2}}`` in the file
+    options           repeated ``driver=option=value``; ``{"driver": {"option": "value"}}`` in the file
     runtimes          repeated ``name=path``; ``{"name": {"path": "...", "runtimeArgs": []}}`` in the file
 
     ``reload``: SIGHUP takes a new value over from the file.
@@ -66,6 +67,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("bridge", "bridge", "str", "", "Attach containers to a network bridge", "b"),
     Setting("bip", "bip", "str", "", "Specify default-bridge IPv4 network"),
     Setting("fixed-cidr", "fixed-cidr", "str", "", "IPv4 subnet for the default bridge network"),
+    Setting("ipv6", "ipv6", "bool", False, "Enable IPv6 networking for the default bridge network"),
+    Setting("bip6", "bip6", "str", "", "Specify default-bridge IPv6 network"),
+    Setting("fixed-cidr-v6", "fixed-cidr-v6", "str", "", "IPv6 subnet for the default bridge network"),
+    Setting("default-network-opt", "default-network-opts", "options", {}, "Default network options (DRIVER=OPTION=VALUE)"),
     Setting("default-address-pool", "default-address-pools", "list", [], "Default address pools for local networks"),
     Setting("mtu", "mtu", "int", 1500, "Set the MTU of the default bridge network"),
     Setting("icc", "icc", "bool", True, "Enable inter-container communication for the default bridge network"),
@@ -136,13 +141,8 @@ SETTINGS: tuple[Setting, ...] = (
             reason="netd holds published ports and serves what the kernel cannot", accepts=(True,)),
     Setting("userland-proxy-path", "userland-proxy-path", "str", "", "Path to the userland proxy binary",
             reason="there is no proxy program: netd serves what the kernel cannot publish"),
-    Setting("fixed-cidr-v6", "fixed-cidr-v6", "str", "", "IPv6 subnet for the default bridge network", reason=_NOT_YET),
-    Setting("bip6", "bip6", "str", "", "Specify default-bridge IPv6 network", reason=_NOT_YET),
-    Setting("ipv6", "ipv6", "bool", False, "Enable IPv6 networking for the default bridge network", reason=_NOT_YET,
-            accepts=(False,)),
     Setting("default-gateway", "default-gateway", "str", "", "Default gateway IPv4 address", reason=_NOT_YET),
     Setting("default-gateway-v6", "default-gateway-v6", "str", "", "Default gateway IPv6 address", reason=_NOT_YET),
-    Setting("default-network-opt", "default-network-opts", "map", {}, "Default network options", reason=_NOT_YET),
     Setting("authorization-plugin", "authorization-plugins", "list", [], "Authorization plugins to load",
             reason="this engine loads no plugins"),
     Setting("metrics-addr", "metrics-addr", "str", "", "Address and port to serve the metrics api on", reason=_NOT_YET),

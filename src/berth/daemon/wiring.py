@@ -31,6 +31,7 @@ from berth.engine.containers.service import ContainerService
 from berth.engine.containers.stop import stop_all
 from berth.engine.disk_usage import DiskUsage
 from berth.engine.events import EventBus
+from berth.engine.host_resolvers import HostResolvers
 from berth.engine.images.service import ImageService
 from berth.engine.images.settings import ImageSettings
 from berth.engine.networks import NetworkVerbs
@@ -89,6 +90,7 @@ class Engine:
         )  # fmt: skip
         execs.bind(self.deps)
         self.system = SystemService(self.deps, self._facts(facts), lambda: len(asyncio.all_tasks()))
+        self.host_resolvers = HostResolvers(self.deps)
         self.app: App | None = None
 
     async def open(self) -> None:
@@ -100,6 +102,7 @@ class Engine:
         await self.networks.open()
         await self.pool.open()
         await recover(self.deps)
+        self.host_resolvers.start()
         containers = ContainerService(self.deps)
         disk = DiskUsage(self.layout, containers, self.images, self.volumes)
         services = Services(
@@ -125,6 +128,7 @@ class Engine:
         timeout_s = float(self.settings["shutdown-timeout"]) if self.settings["shutdown-timeout"] >= 0 else None
         if not self.settings["live-restore"]:
             await stop_all(self.deps, timeout_s)
+        self.host_resolvers.stop()
         await self.tasks.drain(timeout_s)
         await self.pool.close()
         await self.zygote.close()
@@ -176,7 +180,9 @@ def _network_options(settings: Settings) -> NetworkOptions:
         bridge=settings["bridge"], bip=settings["bip"], mtu=settings["mtu"], icc=settings["icc"],
         ip_masq=settings["ip-masq"], ip_forward=settings["ip-forward"], default_ip=settings["ip"],
         dns=tuple(settings["dns"]), dns_search=tuple(settings["dns-search"]), dns_opts=tuple(settings["dns-opt"]),
-        host_gateway_ip=settings["host-gateway-ip"], fixed_cidr=settings["fixed-cidr"],
+        host_gateway_ip=settings["host-gateway-ip"], fixed_cidr=settings["fixed-cidr"], ipv6=settings["ipv6"],
+        bip6=settings["bip6"], fixed_cidr_v6=settings["fixed-cidr-v6"],
+        default_network_opts=settings["default-network-opt"],
         pools=tuple(parse_pool(pool) for pool in settings["default-address-pool"]) or DEFAULT_POOLS,
     )  # fmt: skip
 

@@ -110,7 +110,7 @@ class SystemService:
             "LiveRestoreEnabled": facts.live_restore, "Isolation": "", "InitBinary": "berth-init",
             "ContainerdCommit": {"ID": ""}, "RuncCommit": {"ID": ""}, "InitCommit": {"ID": ""},
             "SecurityOptions": _security_options(remapped=deps.host.id_map is not None),
-            "Warnings": list(facts.warnings) or None,
+            "Warnings": [*facts.warnings, *filter(None, [deps.networks.bridge_note])] or None,
             "CDISpecDirs": [],
         }  # fmt: skip
         return info  # type: ignore[return-value]

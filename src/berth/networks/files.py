@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Sequence
 
 from berth.base.errors import InvalidArgument
 
 FALLBACK_DNS = ("8.8.8.8", "8.8.4.4")
 """Where the host names only servers on its own loopback, which a container cannot reach (Docker's choice too)."""
+
+HOST_NAME = "host.docker.internal"
+"""What a container may call this host, where its network has an address of it."""
 
 _RESOLV_CONF = "/etc/resolv.conf"
 _SYSTEMD_RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
@@ -60,6 +64,12 @@ def without_addresses(text: str, addresses: Sequence[str]) -> str:
     return "".join(kept)
 
 
+def with_host_name(text: str, address: str) -> str:
+    """``/etc/hosts`` where this host is at ``address``, "" for nowhere. A line of its own: others are a user's and stay."""
+    kept = [line for line in text.splitlines(keepends=True) if line.split()[1:] != [HOST_NAME]]
+    return "".join([*kept, *([f"{address}\t{HOST_NAME}\n"] if address else [])])
+
+
 def split_extra_host(entry: str) -> tuple[str, str]:
     """``name:address`` or ``name=address``; IPv6 addresses may stand in brackets. Raises: InvalidArgument."""
     colon, equal = entry.find(":"), entry.find("=")
@@ -80,6 +90,12 @@ def host_resolv_conf() -> str:
     """The host's resolv.conf; where it names only systemd-resolved's stub on loopback, that one's list of real servers."""
     text = _read(_RESOLV_CONF)
     return (_read(_SYSTEMD_RESOLV_CONF) or text) if _parse(text)[0] == ["127.0.0.53"] else text
+
+
+def host_resolv_conf_folders() -> list[str]:
+    """Where ``host_resolv_conf`` changes: the file's own folder, that of what it is a link to, systemd-resolved's."""
+    found = {os.path.dirname(p) for p in (_RESOLV_CONF, os.path.realpath(_RESOLV_CONF), _SYSTEMD_RESOLV_CONF)}
+    return sorted(filter(os.path.isdir, found))
 
 
 def _read(path: str) -> str:

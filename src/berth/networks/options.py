@@ -15,6 +15,9 @@ class NetworkOptions(NamedTuple):
     bridge: str = ""  # --bridge: "" picks docker0 or berth0; "none" makes no default bridge
     bip: str = ""  # --bip: address and prefix of the bridge, 172.17.0.1/16
     fixed_cidr: str = ""  # --fixed-cidr: where the default bridge's addresses come from
+    ipv6: bool = False  # --ipv6: the default bridge speaks IPv6 too
+    bip6: str = ""  # --bip6: address and prefix of the bridge, fd00:1::1/64
+    fixed_cidr_v6: str = ""  # --fixed-cidr-v6: its IPv6 subnet, or with --bip6 a part of it
     mtu: int = 1500  # --mtu
     icc: bool = True  # --icc: containers of the default bridge may talk to each other
     ip_masq: bool = True  # --ip-masq

@@ -85,6 +85,7 @@ class NetworkService:
         cluster: Cluster | None = None,
     ) -> None:
         self.options = options
+        self.bridge_note = ""  # which bridge was chosen, where it is not docker0
         self._db = db
         self._start_netd = start_netd
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -125,6 +126,8 @@ class NetworkService:
             state.networks[name] = record
         if options.ip_forward and options.bridge != "none":
             state.guard = enable_forwarding() and not options.ip_forward_no_drop
+            if options.ipv6:
+                enable_forwarding("ipv6")
         users = [n for n in known.values() if not n.predefined]
         if options.bridge != "none":
             fresh += self._open_bridge(known.get("bridge"), users)
@@ -157,10 +160,11 @@ class NetworkService:
         state.networks["bridge"] = record
         state.addresses.open(record)
         if record.link != default.PREFERRED and not self.options.bridge:
-            log.info(
-                "the default bridge is %s (%s): %s is somebody else's",
-                record.link, record.subnets[0].subnet, default.PREFERRED,
-            )  # fmt: skip
+            self.bridge_note = (
+                f"the default bridge is {record.link} ({record.subnets[0].subnet}): "
+                f"{default.PREFERRED} is somebody else's"
+            )
+            log.info(self.bridge_note)
         return [] if known == record else [record]
 
     def _start_netd_now(self, listener: socket.socket, table_path: str) -> int:
@@ -251,10 +255,12 @@ class NetworkService:
 
     def host_address(self, endpoints: Sequence[Endpoint]) -> str:
         """Where a container reaches this host: its bridge's address, of the network with the default route first; ""."""
-        for endpoint in sorted(endpoints, key=lambda e: not e.routes4):
+        for endpoint in sorted(endpoints, key=lambda e: not (e.routes4 or e.routes6)):
             network = self._state.networks.get(endpoint.network_name)
-            if network is not None and network.v4 is not None and self._state.driver_of(endpoint).publishes:
-                return network.v4.gateway
+            if network is not None and self._state.driver_of(endpoint).publishes:
+                for subnet, mode in ((network.v4, network.gateway_mode), (network.v6, network.gateway_mode6)):
+                    if subnet is not None and mode != "isolated":
+                        return subnet.gateway
         return ""
 
     def render_settings(

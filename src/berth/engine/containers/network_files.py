@@ -44,15 +44,32 @@ def write_network_files(deps: Deps, container: Container, endpoints: Sequence[En
     if mode == "host" and not extra:
         _write(found.hosts, _read("/etc/hosts"))
     else:
-        _write(found.hosts, files.hosts_file(hostname, domain, addresses, extra, host_gateway=gateway))
+        text = files.hosts_file(hostname, domain, addresses, extra, host_gateway=gateway)
+        _write(found.hosts, _with_host_name(deps, container, endpoints, text))
     _write(found.resolv, _resolv_conf(deps, container, endpoints))
     return found
 
 
-def _resolv_conf(deps: Deps, container: Container, endpoints: Sequence[Endpoint]) -> str:
+def _with_host_name(deps: Deps, container: Container, endpoints: Sequence[Endpoint], text: str) -> str:
+    """Unless the user says who ``host.docker.internal`` is, it is this host."""
+    extra = [str(h) for h in container.row.host_config.get("ExtraHosts") or []]
+    if any(files.split_extra_host(entry)[0] == files.HOST_NAME for entry in extra):
+        return text
+    address = deps.networks.host_address(endpoints)
+    return files.with_host_name(text, (deps.settings.host_gateway or address) if address else "")
+
+
+def follow_host(deps: Deps, container: Container, before: str, now: str) -> None:
+    """The host's resolv.conf was ``before`` and is ``now``; one that is not as we wrote it stays. Raises: OSError."""
+    path = paths(deps, container).resolv
+    if _read(path) == _resolv_conf(deps, container, container.endpoints, before):
+        _write(path, _resolv_conf(deps, container, container.endpoints, now))
+
+
+def _resolv_conf(deps: Deps, container: Container, endpoints: Sequence[Endpoint], host: str | None = None) -> str:
     hc = container.row.host_config
     return files.resolv_conf(
-        files.host_resolv_conf(),
+        files.host_resolv_conf() if host is None else host,
         dns=[str(s) for s in hc.get("Dns") or deps.settings.dns],
         local=resolver.ADDRESS if any(e.names for e in endpoints) else "",
         search=[str(s) for s in hc.get("DnsSearch") or deps.settings.dns_search],
@@ -66,7 +83,8 @@ def connected(deps: Deps, container: Container, endpoint: Endpoint) -> None:
     now on. The files are written in place: they are mounted into the container."""
     found = paths(deps, container)
     names = files.host_names(hostname_of(container.row), str(container.row.config.get("Domainname") or ""))
-    _write(found.hosts, _read(found.hosts) + files.hosts_lines(names, endpoint.addresses))
+    text = _read(found.hosts) + files.hosts_lines(names, endpoint.addresses)
+    _write(found.hosts, _with_host_name(deps, container, container.endpoints, text))
     if endpoint.names and sum(bool(e.names) for e in container.endpoints) == 1:
         _write(found.resolv, _resolv_conf(deps, container, container.endpoints))
 
@@ -74,7 +92,8 @@ def connected(deps: Deps, container: Container, endpoint: Endpoint) -> None:
 def disconnected(deps: Deps, container: Container, endpoint: Endpoint) -> None:
     """A running container lost an endpoint; with its last network with names it lost its resolver."""
     found = paths(deps, container)
-    _write(found.hosts, files.without_addresses(_read(found.hosts), endpoint.addresses))
+    text = files.without_addresses(_read(found.hosts), endpoint.addresses)
+    _write(found.hosts, _with_host_name(deps, container, container.endpoints, text))
     if endpoint.names and not any(e.names for e in container.endpoints):
         _write(found.resolv, _resolv_conf(deps, container, container.endpoints))
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Interface, IPv4Network, IPv6Network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
 from berth.base.errors import Conflict, InvalidArgument
 from berth.kernel.netlink import inet, link
 from berth.kernel.netlink.sock import Netlink
 from berth.networks.drivers.bridge import alias_of
 from berth.networks.ipam.leases import AnyNetwork
-from berth.networks.ipam.pools import free_subnet
+from berth.networks.ipam.pools import free_subnet, ula_pool
 from berth.networks.options import NetworkOptions
 from berth.networks.records import NetworkRecord, Subnet
 
@@ -45,11 +45,58 @@ def choose(nl: Netlink, instance_id: str, options: NetworkOptions, known: Networ
         gateway = IPv4Interface(f"{subnet.network_address + 1}/{subnet.prefixlen}")
     if existing is None:
         _check_overlap(nl, gateway, name)
+    subnets = [Subnet(str(gateway.network), str(gateway.ip), options.fixed_cidr)]
+    if options.ipv6:
+        before6 = known.v6 if known is not None and known.link == name else None
+        index = existing.ifindex if existing is not None else 0
+        subnets.append(_subnet6(nl, instance_id, options, before6, index, mine=mine, others=others))
     return NetworkRecord(
         id="", name="bridge", driver="bridge", created_ns=0, link=name, mtu=options.mtu, icc=options.icc,
-        subnets=[Subnet(str(gateway.network), str(gateway.ip), options.fixed_cidr)],
-        masquerade=options.ip_masq, ours=mine, host_binding=options.default_ip,
+        subnets=subnets, ipv6=options.ipv6, masquerade=options.ip_masq, ours=mine, host_binding=options.default_ip,
     )  # fmt: skip
+
+
+def _subnet6(nl: Netlink, instance_id: str, options: NetworkOptions, before: Subnet | None, index: int, *, mine: bool,
+             others: Iterable[AnyNetwork]) -> Subnet:  # fmt: skip
+    """The bridge's IPv6 subnet: --bip6, --fixed-cidr-v6, what a user's own bridge has, what it was, a free one.
+
+    Raises: InvalidArgument, ResourceExhausted.
+    """
+    fixed = _parse_cidr6(options.fixed_cidr_v6)
+    if options.bip6:
+        gateway = _parse_bip6(options.bip6)
+        if fixed is not None and not fixed.subnet_of(gateway.network):
+            raise InvalidArgument(f"--fixed-cidr-v6 {fixed} is no part of --bip6 {options.bip6}")
+        return Subnet(str(gateway.network), str(gateway.ip), options.fixed_cidr_v6)
+    if fixed is not None:
+        return Subnet(str(fixed), str(fixed.network_address + 1))
+    if not mine:
+        own = [a for a in inet.list_addresses(nl, inet.AF_INET6) if a.ifindex == index]
+        found = [IPv6Interface(f"{a.address}/{a.prefix_len}") for a in own]
+        for each in found:
+            if not each.is_link_local:
+                return Subnet(str(each.network), str(each.ip))
+    if before is not None:
+        return before
+    subnet = free_subnet([*options.pools, ula_pool(instance_id)], [*host_networks(nl, index), *others], 6)
+    return Subnet(str(subnet), str(subnet.network_address + 1))
+
+
+def _parse_cidr6(text: str) -> IPv6Network | None:
+    try:
+        return IPv6Network(text) if text else None
+    except ValueError as err:
+        raise InvalidArgument(f"--fixed-cidr-v6 {text}: write an IPv6 subnet, fd00:1::/64 ({err})") from None
+
+
+def _parse_bip6(text: str) -> IPv6Interface:
+    try:
+        gateway = IPv6Interface(text)
+    except ValueError:
+        raise InvalidArgument(f"--bip6 {text}: write an address with its prefix, fd00:1::1/64") from None
+    if gateway.network.prefixlen > 126 or gateway.ip == gateway.network.network_address:
+        raise InvalidArgument(f"--bip6 {text}: it must be a host's address in a network of at least four")
+    return gateway
 
 
 def _check_overlap(nl: Netlink, gateway: IPv4Interface, name: str) -> None:
