@@ -208,7 +208,7 @@ class Daemon:
         eventually(same, 20, every_s=0.1, why="the engine comes to rest")
         return last
 
-    def assert_clean(self, before: leaks.Picture, timeout_s: float = 15.0) -> None:
+    def assert_clean(self, before: leaks.Picture, timeout_s: float = 45.0) -> None:
         """Deferred deletion drains, then the picture equals ``before``."""
 
         def same() -> bool:
