@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
+import docker
 import pytest
 
 from harness.daemon import Daemon
@@ -115,3 +116,9 @@ def test_search_of_a_registry_of_ones_own(daemon: Daemon, make_stand_in: Callabl
     out = daemon.docker("search", "--format", "{{.Name}}", f"{registry.host}/app").out
     assert out == "team/app\n"
     assert registry.asked("GET", "/v1/search")[0].query == {"q": "app", "n": "25"}
+    client = docker.DockerClient(base_url=daemon.host)
+    try:
+        assert client.images.search(f"{registry.host}/app", limit=5) == found
+    finally:
+        client.close()
+    assert registry.asked("GET", "/v1/search")[1].query == {"q": "app", "n": "5"}
