@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 60.0
+KEEP_ALIVE_S = 4.0
+"""How long an idle connection is kept: shorter than any server keeps it, so that none is closed just when it is used again."""
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _READS = frozenset(("GET", "HEAD"))
@@ -122,7 +124,9 @@ class Transport:
                 auto_decompress=False,  # a blob's digest is that of the bytes as they are stored
                 headers={"User-Agent": f"berth/{__version__}", "Accept-Encoding": "identity"},
                 cookie_jar=aiohttp.DummyCookieJar(),
-                connector=aiohttp.TCPConnector(limit=0, resolver=aiohttp.ThreadedResolver()),
+                connector=aiohttp.TCPConnector(
+                    limit=0, resolver=aiohttp.ThreadedResolver(), keepalive_timeout=KEEP_ALIVE_S
+                ),
                 read_bufsize=_BUFFER,
             )
         return self._session

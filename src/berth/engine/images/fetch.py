@@ -18,6 +18,7 @@ from berth.base.errors import DataLoss
 from berth.engine.images.stores import Progress, Stores
 from berth.registry.client import Repository
 from berth.registry.transport import Unreachable
+from berth.spec.progress import progress_text
 
 if TYPE_CHECKING:
     from berth.content.ingest import Ingest
@@ -48,8 +49,10 @@ class Throttle:
         if self._progress is None or now < self._due:
             return
         self._due = now + _REPORT_EVERY_S
-        detail = {"current": current, "total": self._blob.size}
-        self._progress({"status": self._status, "progressDetail": detail, "id": short(self._blob.digest)})
+        detail, text = {"current": current, "total": self._blob.size}, progress_text(current, self._blob.size)
+        self._progress(
+            {"status": self._status, "progressDetail": detail, "progress": text, "id": short(self._blob.digest)}
+        )
 
 
 class Fetch:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from berth.base.errors import BerthError, InvalidArgument, NotFound, Unavailable, Unsupported
 from berth.engine.images.fetch import Fetch, Throttle, short
@@ -127,13 +127,18 @@ async def _take(
     newer = False
     for resolved in found:
         newer |= resolved.manifest.config.digest not in _variants(stores, ref)
-        extra = await _fetch_all(stores, repository, resolved, lease, progress)
+        here = stores.images.find(resolved.manifest.config.digest) is not None  # then there is nothing to tell
+        extra = await _fetch_all(stores, repository, resolved, lease, _silent if here else progress)
         manifest = stored(resolved.digest, resolved.manifest, stores.blobs)
         await stores.record(resolved.manifest.config.digest, manifest, names, target=resolved.top, extra=extra)
     await stores.call(lease.release)
     progress({"status": f"Digest: {fetched.digest}"})
     stores.publish("image", "pull", ref.familiar, {"name": ref.familiar_name})
     return newer
+
+
+def _silent(message: dict[str, Any]) -> None:
+    pass
 
 
 def _variants(stores: Stores, ref: Reference) -> set[str]:
