@@ -45,6 +45,8 @@ OPERATIONS: dict[str, Operation] = {
         errors=(400,),
     ),
     "system.disk_usage": Operation("What takes up space", {200: dict[str, Any]}, {"type": "string"}),
+    "system.plugins": Operation("There are none", {200: list[dict[str, Any]]}, {"filters": "filters"}),
+    "system.prune_build": Operation("There is no build cache", {200: dict[str, Any]}, {"filters": "filters"}),
     "registries.auth": Operation("Check credentials for a registry", {200: dict[str, str]}, body=i.AuthConfig,
                                  errors=(400, 401)),
     "containers.list_": Operation(

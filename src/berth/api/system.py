@@ -27,9 +27,8 @@ async def info(services: Services, request: Request) -> None:
 
 
 async def events(services: Services, request: Request) -> None:
-    since = codec.timestamp(request.query.get("since"), "since")
-    until = codec.timestamp(request.query.get("until"), "until")
-    if since is not None and until is not None and until < since:
+    since, until = (_moment(request, name) for name in ("since", "until"))
+    if since is not None and until and until < since:
         raise InvalidArgument(
             f"`since` time ({request.query['since']}) cannot be after `until` time ({request.query['until']})"
         )
@@ -37,12 +36,30 @@ async def events(services: Services, request: Request) -> None:
     await pour_json(request, source)
 
 
+def _moment(request: Request, name: str) -> int | None:
+    """0 is a moment here: events since then are all, and what was to end then ends at once."""
+    text = request.query.get(name)
+    return 0 if text == "0" else codec.timestamp(text, name)
+
+
 async def disk_usage(services: Services, request: Request) -> None:
     types = [value for key, value in codec.pairs(request) if key == "type"]
     request.respond_json(200, await services.disk.report(types))
 
 
+async def plugins(services: Services, request: Request) -> None:
+    """There are none: drivers are part of the engine."""
+    request.respond_json(200, [])
+
+
+async def prune_build(services: Services, request: Request) -> None:
+    """There is no build cache; ``docker system prune`` asks for it all the same."""
+    request.respond_json(200, {"CachesDeleted": None, "SpaceReclaimed": 0})
+
+
 ROUTES = [
+    ("GET", "/plugins", plugins, False),
+    ("POST", "/build/prune", prune_build, False),
     ("GET", "/system/df", disk_usage, False),
     ("GET", "/_ping", ping, False),
     ("HEAD", "/_ping", ping, False),

@@ -58,13 +58,16 @@ class EventBus:
     async def subscribe(
         self, *, since_ns: int | None, until_ns: int | None, filters: Filters
     ) -> AsyncIterator[EventMessage]:
-        """Past events since ``since_ns``, then live ones until ``until_ns`` (or for ever)."""
+        """Past events since ``since_ns``, then live ones until ``until_ns`` (or for ever).
+
+        As Docker: of two that are both missing there is no past, and ``until_ns`` 0 is all of the past and nothing more.
+        """
         queue: asyncio.Queue[EventMessage | None] = asyncio.Queue()
-        past = [e for e in self._recent if since_ns is not None and e["timeNano"] >= since_ns]
+        past = [e for e in self._recent if (since_ns, until_ns) != (None, None) and e["timeNano"] >= (since_ns or 0)]
         self._queues.add(queue)
         try:
             for event in past:
-                if until_ns is not None and event["timeNano"] > until_ns:
+                if until_ns and event["timeNano"] > until_ns:
                     return
                 if matches(event, filters):
                     yield event

@@ -7,8 +7,10 @@ import re
 from typing import Any
 
 from berth.base import spawn
-from berth.base.errors import Conflict, InvalidArgument
-from berth.engine.containers import health, live_ports, names, state
+from berth.base.errors import AlreadyExists, Conflict, InvalidArgument
+from berth.engine.containers import health, live_ports, names
+from berth.engine.containers.checks.limits import check_limits
+from berth.engine.containers.checks.updates import check_update
 from berth.engine.containers.deps import Deps, persist, publish
 from berth.engine.containers.options import check_host_config
 from berth.engine.containers.runtime_spec import render_resources
@@ -60,7 +62,10 @@ async def rename(deps: Deps, ref: str, new_name: str) -> None:
     if name == container.name:
         raise InvalidArgument("Renaming a container with the same name as its current name")
     async with deps.locks.hold(container.id):
-        deps.containers.reserve_name(name, container.id)
+        try:
+            deps.containers.reserve_name(name, container.id)
+        except AlreadyExists as err:
+            raise AlreadyExists(f"Error when allocating new name: {err.message}") from err
         old = container.row.name
         container.row.name = name
         try:
@@ -86,7 +91,10 @@ async def update(deps: Deps, ref: str, body: dict[str, Any]) -> ContainerUpdateR
             raise Conflict(
                 f'Cannot update container {container.id}: Container is marked for removal and cannot be "update".'
             )
-        warnings = check_host_config(deps, container.row.config, {**container.row.host_config, **changes})
+        check_limits(deps.host, dict(changes), update=True)
+        check_update(container.id, container.row.host_config, changes)
+        whole = {**container.row.host_config, **changes}
+        warnings = check_host_config(deps, container.row.config, whole, update=True)
         before = container.row.host_config, container.row.config
         add, remove = body.get("PublishAdd") or {}, body.get("PublishRemove") or {}
         try:
@@ -112,7 +120,8 @@ async def update(deps: Deps, ref: str, body: dict[str, Any]) -> ContainerUpdateR
 async def resize(deps: Deps, ref: str, *, rows: int, cols: int) -> None:
     """Raises: NotFound, Conflict (not running)."""
     container = deps.containers.get(ref)
-    state.check_running(container, "resize")
+    if not container.running:
+        raise Conflict(messages.not_running(container.id))
     if container.shim is not None:
         await container.shim.resize(None, rows, cols)
     publish(deps, container, "resize", height=str(rows), width=str(cols))

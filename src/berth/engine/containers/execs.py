@@ -98,12 +98,12 @@ def words_of(argv: list[str]) -> str:
 
 async def exec_create(deps: Deps, ref: str, body: dict[str, Any]) -> str:
     """Raises: NotFound, Conflict (not running, paused), InvalidArgument (no command)."""
+    if not body.get("Cmd"):
+        raise InvalidArgument("No exec command specified")
     container = deps.containers.get(ref)
     if not container.running:
         raise Conflict(f"container {container.id} is not running")
     state.check_not_paused(container)
-    if not body.get("Cmd"):
-        raise InvalidArgument("No exec command specified")
     for entry in body.get("Env") or []:
         if not entry or entry.startswith("="):
             raise InvalidArgument(f"invalid environment variable: {entry}")

@@ -15,6 +15,9 @@ KNOWN = frozenset(
     "ancestor before exited expose health id is-task isolation label name network publish since status until volume "
     "label!".split()
 )
+HEALTH = ("none", "starting", "healthy", "unhealthy")
+_STATES = "created, running, paused, restarting, removing, exited, dead"
+_BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
 
 
 def check(filters: Mapping[str, list[str]]) -> None:
@@ -25,9 +28,19 @@ def check(filters: Mapping[str, list[str]]) -> None:
         if name == "status":
             for value in values:
                 if value not in PHASES:
-                    raise InvalidArgument(f"invalid filter 'status={value}'")
-        if name == "exited" and not all(re.fullmatch(r"-?\d+", v) for v in values):
-            raise InvalidArgument(f"invalid filter 'exited={values[0]}'")
+                    raise _invalid(name, value, f"invalid value for state ({value}): must be one of {_STATES}")
+        for value in values if name == "exited" else ():
+            if not re.fullmatch(r"[+-]?\d{1,9}", value):
+                raise _invalid(name, value, f'strconv.Atoi: parsing "{value}": invalid syntax')
+        for value in values if name == "health" else ():
+            if value not in HEALTH:
+                raise _invalid(name, value, f"invalid value for health ({value}): must be one of {', '.join(HEALTH)}")
+        if name == "is-task" and (len(values) != 1 or values[0].lower() not in _BOOLEANS):
+            raise InvalidArgument(f"invalid filter 'is-task=[{' '.join(values)}]'")
+
+
+def _invalid(name: str, value: str, why: str) -> InvalidArgument:
+    return InvalidArgument(f"invalid filter '{name}={value}': {why}")
 
 
 def narrows_to_stopped(filters: Mapping[str, list[str]]) -> bool:
@@ -74,9 +87,11 @@ def fits(
         elif name in ("publish", "expose"):
             ports = row.host_config.get("PortBindings") or {}
             exposed = {**ports, **(row.config.get("ExposedPorts") or {})} if name == "expose" else ports
-            ok = any(_port_fits(v, exposed) for v in values)
+            ok = any(_port_fits(name, v, exposed) for v in values)
         elif name == "health":
             ok = health_of(row.health) in values
+        elif name == "is-task":
+            ok = not _BOOLEANS[values[0].lower()]  # none of them is a swarm's
         else:
             ok = True
         if not ok:
@@ -131,11 +146,14 @@ def _other(index: ContainerIndex, ref: str) -> Container:
         raise InvalidArgument(f"No such container: {ref}") from None
 
 
-def _port_fits(wanted: str, ports: Mapping[str, object]) -> bool:
+def _port_fits(name: str, wanted: str, ports: Mapping[str, object]) -> bool:
     number, _, proto = wanted.partition("/")
     low, _, high = number.partition("-")
     try:
         span = range(int(low), int(high or low) + 1)
     except ValueError:
-        raise InvalidArgument(f"invalid filter 'publish={wanted}'") from None
+        wrong = low if not low.isdigit() else high
+        raise InvalidArgument(
+            f'error while looking up for {name} {wanted}: strconv.ParseUint: parsing "{wrong}": invalid syntax'
+        ) from None
     return any(f"{n}/{proto or 'tcp'}" in ports for n in span)

@@ -25,7 +25,7 @@ DEFAULT_MAX_FILE = 3
 _PORT = re.compile(r"(\d{1,5})(-(\d{1,5}))?(/[a-z]+)?")
 
 
-def check_host_config(deps: Deps, config: dict[str, Any], hc: dict[str, Any]) -> list[str]:
+def check_host_config(deps: Deps, config: dict[str, Any], hc: dict[str, Any], *, update: bool = False) -> list[str]:
     """Docker's checks in Docker's order and words; returns warnings. Raises: InvalidArgument, NotFound."""
     check_texts(config, hc)
     check_modes(config, hc, deps.containers.get)
@@ -40,7 +40,7 @@ def check_host_config(deps: Deps, config: dict[str, Any], hc: dict[str, Any]) ->
     effective(hc.get("CapAdd") or [], hc.get("CapDrop") or [], privileged=False)
     if any(not key for key in hc.get("Annotations") or {}):
         raise InvalidArgument("invalid Annotations: the empty string is not permitted as an annotation key")
-    warnings = check_limits(deps.host, hc)
+    warnings = check_limits(deps.host, hc, update=update)
     if int(hc.get("ShmSize") or 0) < 0:
         raise InvalidArgument("SHM size can not be less than 0")
     score = int(hc.get("OomScoreAdj") or 0)

@@ -18,7 +18,7 @@ from typing import Any
 
 from berth.base import failpoints
 from berth.base.clock import now_ns
-from berth.base.errors import BerthError, Conflict, InvalidArgument, from_oserror
+from berth.base.errors import BerthError, Conflict, InvalidArgument, NotFound, from_oserror
 from berth.engine import userns
 from berth.engine.containers import health, state
 from berth.engine.containers.checks.logging import log_limits
@@ -35,6 +35,7 @@ from berth.engine.containers.runtime_spec import StartFacts, render_runtime_spec
 from berth.networks.records import Endpoint
 from berth.networks.sandbox import Sandbox
 from berth.shim_client import Shim
+from berth.spec import messages
 from berth.spec.shim import CreateRequest, LogConfig
 
 EXIT_CANNOT_EXECUTE = 126
@@ -246,13 +247,26 @@ def _joined(deps: Deps, container: Container, key: str, kind: str) -> str | None
     mode = str(container.row.host_config.get(key) or "")
     if not mode.startswith("container:"):
         return None
-    other = deps.containers.get(mode.partition(":")[2])
+    try:
+        other = deps.containers.get(mode.partition(":")[2])
+    except NotFound as err:
+        raise NotFound(f"joining {_SPACES[key]} namespace of container: {err.message}") from err
+    if not other.running:
+        raise Conflict(_not_running(other, key))
     if key == "IpcMode" and other.row.host_config.get("IpcMode") not in ("shareable", "host"):
         raise Conflict(
             f"can't join IPC of container {other.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
         )
-    state.check_running(other, f"join the {kind} namespace of")
     return f"/proc/{other.row.pid}/ns/{kind}"
+
+
+def _not_running(other: Container, key: str) -> str:
+    if key == "NetworkMode":
+        return f"cannot join network namespace of a non running container: container {other.name} is {other.row.phase}"
+    return f"failed to join {_SPACES[key]} namespace: {messages.not_running(other.id)}"
+
+
+_SPACES = {"NetworkMode": "network", "IpcMode": "IPC", "PidMode": "PID"}
 
 
 def console_size(hc: dict[str, Any]) -> tuple[int, int]:

@@ -141,7 +141,8 @@ async def kill(deps: Deps, ref: str, *, signal: str | None) -> None:
     if container is None and deps.execs.find(ref) is not None:
         await exec_kill(deps, ref, number)  # an exec's id: the stock CLI has no other word for it
         return
-    container = deps.containers.get(ref)
+    if container is None:
+        raise NotFound(f"cannot kill container: {ref}: {messages.no_such_container(ref)}")
     if not container.running:
         raise Conflict(f"cannot kill container: {ref}: {messages.not_running(container.id)}")
     if number in (signals.SIGKILL, stop_signal_of(container)):
