@@ -70,15 +70,14 @@ def bridges(instance_id: str) -> list[str]:
 
 
 def _nft(instance_id: str) -> Iterator[str]:
-    listing = subprocess.run(["nft", "-j", "list", "tables"], capture_output=True, text=True)
-    for item in json.loads(listing.stdout or "{}").get("nftables", []):
-        table = item.get("table")
-        if not table or instance_id not in table["name"]:
+    # not as JSON: of somebody else's table with a flag that it does not know, nft writes what is none
+    listing = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True)
+    for line in listing.stdout.splitlines():
+        _, family, name = line.split()
+        if instance_id not in name:
             continue
-        yield f"nft table {table['name']}"
-        rules = subprocess.run(
-            ["nft", "-j", "list", "table", table["family"], table["name"]], capture_output=True, text=True
-        )
+        yield f"nft table {name}"
+        rules = subprocess.run(["nft", "-j", "list", "table", family, name], capture_output=True, text=True)
         for entry in json.loads(rules.stdout or "{}").get("nftables", []):
             for kind, value in entry.items():
                 if kind in ("map", "set"):
