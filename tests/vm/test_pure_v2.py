@@ -39,11 +39,11 @@ def test_limits(engine: Daemon, flags: list[str], file: str, value: str) -> None
 def test_memory_above_the_limit_is_killed_and_said(engine: Daemon) -> None:
     script = "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo survived"
     result = engine.docker(
-        "run", "--name", "o", "--memory", "32m", "--memory-swap", "32m", "busybox", "sh", "-c", f"exec sh -c '{script}'",
+        "run", "--name", "eater", "--memory", "32m", "--memory-swap", "32m", "busybox", "sh", "-c", f"exec sh -c '{script}'",
         check=False, timeout_s=600,
     )  # fmt: skip
     assert "survived" not in result.out
-    assert engine.inspect("o")["State"]["OOMKilled"] is True
+    assert engine.inspect("eater")["State"]["OOMKilled"] is True
 
 
 def test_devices_are_refused_by_the_groups_program(engine: Daemon) -> None:
@@ -63,18 +63,18 @@ def test_devices_are_refused_by_the_groups_program(engine: Daemon) -> None:
 
 
 def test_pause_and_unpause(engine: Daemon) -> None:
-    engine.docker("run", "-d", "--name", "p", "busybox", "sleep", "1000")
-    engine.docker("pause", "p")
-    assert engine.inspect("p")["State"]["Paused"] is True
-    engine.docker("unpause", "p")
-    assert engine.docker("exec", "p", "echo", "awake").out == "awake\n"
+    engine.docker("run", "-d", "--name", "paused", "busybox", "sleep", "1000")
+    engine.docker("pause", "paused")
+    assert engine.inspect("paused")["State"]["Paused"] is True
+    engine.docker("unpause", "paused")
+    assert engine.docker("exec", "paused", "echo", "awake").out == "awake\n"
 
 
 def test_update_of_a_running_container(engine: Daemon) -> None:
-    engine.docker("run", "-d", "--name", "u", "--memory", "64m", "busybox", "sleep", "1000")
-    engine.docker("update", "--memory", "128m", "--memory-swap", "128m", "--cpus", "0.5", "u")
-    assert engine.docker("exec", "u", "cat", "/sys/fs/cgroup/memory.max").out.strip() == str(128 << 20)
-    assert engine.docker("exec", "u", "cat", "/sys/fs/cgroup/cpu.max").out.strip() == "50000 100000"
+    engine.docker("run", "-d", "--name", "updated", "--memory", "64m", "busybox", "sleep", "1000")
+    engine.docker("update", "--memory", "128m", "--memory-swap", "128m", "--cpus", "0.5", "updated")
+    assert engine.docker("exec", "updated", "cat", "/sys/fs/cgroup/memory.max").out.strip() == str(128 << 20)
+    assert engine.docker("exec", "updated", "cat", "/sys/fs/cgroup/cpu.max").out.strip() == "50000 100000"
 
 
 def test_limits_may_be_raised_where_the_host_lets_us(engine: Daemon) -> None:
@@ -84,9 +84,9 @@ def test_limits_may_be_raised_where_the_host_lets_us(engine: Daemon) -> None:
 
 def test_the_daemons_death_leaves_containers_alone(make_daemon: Callable[..., Daemon]) -> None:
     engine = make_daemon()
-    engine.docker("run", "-d", "--name", "d", "busybox", "sleep", "1000")
-    pid = engine.inspect("d")["State"]["Pid"]
+    engine.docker("run", "-d", "--name", "kept", "busybox", "sleep", "1000")
+    pid = engine.inspect("kept")["State"]["Pid"]
     engine.kill9()
     engine.start(120)
-    assert engine.inspect("d")["State"]["Pid"] == pid
-    assert engine.docker("exec", "d", "echo", "there").out == "there\n"
+    assert engine.inspect("kept")["State"]["Pid"] == pid
+    assert engine.docker("exec", "kept", "echo", "there").out == "there\n"
