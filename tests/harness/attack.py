@@ -75,7 +75,7 @@ class Bundle:
         assert not check or result.code == 0, result
         return result
 
-    def create(self, *, check: bool = True) -> cli.Result:
+    def create(self, *, check: bool = True, pass_fds: Iterable[int] = ()) -> cli.Result:
         """Its init waits then; what the runtime says is in files, since the waiting init keeps the streams."""
         Path(f"{self.home}/config.json").write_text(json.dumps(self.config))
         command = [
@@ -88,7 +88,9 @@ class Bundle:
             self.name,
         ]
         with open(f"{self.home}/out", "wb") as out, open(f"{self.home}/err", "wb") as err:
-            code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=60).returncode
+            code = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=60, pass_fds=tuple(pass_fds)
+            ).returncode
         result = cli.Result(code, Path(f"{self.home}/out").read_text(), Path(f"{self.home}/err").read_text(), command)
         assert not check or code == 0, result
         return result
@@ -100,6 +102,11 @@ class Bundle:
     def run(self, *, check: bool = True) -> cli.Result:
         Path(f"{self.home}/config.json").write_text(json.dumps(self.config))
         return self.runtime("run", "-b", self.home, self.name, check=check)
+
+    def popen(self, script: str) -> subprocess.Popen[bytes]:
+        """A script in the container that goes on meanwhile; its output is read from the pipe."""
+        command = [*RUNTIME, "--root", f"{self.home}/state", "exec", self.name, "sh", "-c", script]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def sh(self, script: str) -> cli.Result:
         """A script in the container."""

@@ -4,8 +4,8 @@ HOME with a newline added a user to /etc/passwd, an annotation a property to a s
 parameter. Every string field of a create body is given control characters: it is refused, or the files that the engine writes
 for the container hold no line of the attacker's.
 
-Fails when: ``_clean`` in ``networks/files.py``, the checks of ``oci/sysctl.py`` or ``check_texts`` in
-``engine/containers/texts.py`` go.
+Fails when: ``_clean`` in ``networks/files.py``, the check of a value in ``oci/sysctl.py``, or one of the two checks of
+``check_texts`` in ``engine/containers/texts.py`` goes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness.attack import Bundle
 from harness.daemon import Daemon
 
 pytestmark = pytest.mark.root
@@ -59,6 +60,27 @@ def test_no_field_becomes_a_line(engine: Daemon, field: str) -> None:
             assert not [line for line in lines if line.startswith("evil")], (separator, lines)
         engine.api("DELETE", f"/containers/box{number}?force=1&v=1")
     assert engine.docker("run", "--rm", "busybox", "echo", "well").out == "well\n"
+
+
+@pytest.mark.parametrize("field", bodies(""))
+def test_nul_is_refused_at_once(engine: Daemon, field: str) -> None:
+    made = engine.api("POST", "/containers/create", {"Image": "busybox", **bodies("x\0y")[field]})
+    assert made.status == 400, made
+
+
+@pytest.mark.parametrize("field", ["Hostname", "Domainname", "CgroupParent"])
+def test_control_characters_are_refused_at_once(engine: Daemon, field: str) -> None:
+    for separator in BREAKS:
+        made = engine.api("POST", "/containers/create", {"Image": "busybox", **bodies(f"x{separator}y")[field]})
+        assert made.status == 400, (separator, made)
+
+
+@pytest.mark.parametrize("separator", ["\n", "\r"])
+def test_a_sysctls_value_is_one_line(separator: str) -> None:
+    with Bundle(args=["true"]) as bundle:
+        bundle.config["linux"]["sysctl"] = {"kernel.domainname": f"x{separator}y"}
+        done = bundle.run(check=False)
+        assert done.code == 1 and "a value is one line" in done.err
 
 
 def test_a_name(engine: Daemon) -> None:

@@ -3,8 +3,7 @@
 With ``/proc/self/fd/7`` as working directory the container began in the host's tree. The defences, each enough: an init closes
 what it inherited before anything else, and a working directory is opened inside the root through no magic link.
 
-Fails when: ``oci/process.py`` ``_enter_cwd`` uses ``os.chdir(cwd)`` and ``oci/init.py`` and ``oci/launch.py`` don't call
-``close_all_but`` (with one of the two left in place it holds).
+Fails when: ``oci/process.py`` ``_enter_cwd`` uses ``os.chdir(cwd)``, or ``oci/init.py`` does not call ``close_all_but``.
 """
 
 from __future__ import annotations
@@ -55,9 +54,8 @@ def test_an_init_holds_nothing_of_the_hosts() -> None:
     """Everything that a waiting init has open, seen from the host: streams, its channel, the fifo, a procfs of its own."""
     with Bundle() as bundle:
         leak = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)  # the caller of a runtime may be careless
-        os.set_inheritable(leak, True)
         try:
-            bundle.create()
+            bundle.create(pass_fds=[leak])
         finally:
             os.close(leak)
         folder = f"/proc/{bundle.pid}/fd"

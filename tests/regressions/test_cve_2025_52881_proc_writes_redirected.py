@@ -33,6 +33,19 @@ def test_a_root_with_a_proc_of_its_own() -> None:
         assert Path(f"/proc/sys/{FILE}").read_text().strip() != "77"
 
 
+def test_a_file_of_the_images_in_the_place_of_the_parameter() -> None:
+    """Written through the container's root, before or after it is entered, the value would land in the image's own file."""
+    with Bundle(args=["true"]) as bundle:
+        fake = Path(bundle.rootfs, "proc/sys", FILE)
+        fake.parent.mkdir(parents=True)
+        fake.write_text("the image's")
+        bundle.config["mounts"] = [m for m in bundle.config["mounts"] if not m["destination"].startswith("/proc")]
+        bundle.config["linux"]["readonlyPaths"] = bundle.config["linux"]["maskedPaths"] = []
+        bundle.config["linux"]["sysctl"] = {KEY: "77"}
+        bundle.run()
+        assert fake.read_text() == "the image's"
+
+
 def test_what_is_written_arrives(engine: Daemon) -> None:
     seen = engine.docker("run", "--rm", "--sysctl", f"{KEY}=77", "busybox", "cat", f"/proc/sys/{FILE}")
     assert seen.out == "77\n"
