@@ -4,8 +4,8 @@ HOME with a newline added a user to /etc/passwd, an annotation a property to a s
 parameter. Every string field of a create body is given control characters: it is refused, or the files that the engine writes
 for the container hold no line of the attacker's.
 
-Fails when: ``_clean`` in ``networks/files.py``, the check of a value in ``oci/sysctl.py``, or one of the two checks of
-``check_texts`` in ``engine/containers/texts.py`` goes.
+Fails when: ``_clean`` in ``networks/files.py``, the check of a value in ``oci/sysctl.py``, ``check_texts`` in
+``engine/containers/texts.py`` or the check for NUL in ``api/shapes.py`` goes.
 """
 
 from __future__ import annotations

@@ -155,6 +155,9 @@ def test_ipvlan(engine: Daemon, lan: Lan, mode: str) -> None:
         )
         wanted = f"default via {lan.gateway}" if mode == "l2" else "default dev eth0"
         assert wanted in engine.docker("exec", "ii", "ip", "route").out
+        if mode != "l2":  # the host routes for it: the host needs an address there, and the LAN a way back
+            ip("address", "add", "10.230.77.9/24", "dev", lan.parent)
+            ip("-n", lan.neighbour, "route", "add", "10.230.77.20/32", "via", "10.230.77.9")
         assert engine.docker("exec", "ii", "ping", "-c1", "-W5", lan.gateway).code == 0
     finally:
         engine.remove_all()

@@ -146,7 +146,7 @@ class NewLink(NamedTuple):
 def add_link(nl: Netlink, new: NewLink) -> None:
     """Raises: EEXIST, ENODEV (no parent), EOPNOTSUPP (this kernel knows no such kind), EINVAL (what its kind refuses)."""
     values: dict[str, Any] = {"ifname": new.name, "link": new.parent, "address": new.mac, "mtu": new.mtu,
-                              "master": new.master, "ifalias": new.alias}  # fmt: skip
+                              "master": new.master}  # fmt: skip
     values = {key: value for key, value in values.items() if value}
     if new.netns_fd >= 0:
         values["net_ns_fd"] = new.netns_fd
@@ -156,6 +156,8 @@ def add_link(nl: Netlink, new: NewLink) -> None:
     flags = IFF_UP if new.up else 0
     body = IFINFOMSG.pack(0, 0, 0, flags, flags) + LINK.encode({**values, "linkinfo": info})
     nl.ask(Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body))
+    if new.alias:  # the kernel takes an alias for a link that is there, and ignores it while it makes one
+        nl.ask(set_link(get_link(nl, new.name).ifindex, alias=new.alias))
 
 
 def knows_kind(nl: Netlink, kind: str) -> bool:
