@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Iterable, Sequence
 
@@ -87,9 +88,7 @@ class Holds:
         socks: list[socket.socket] = []
         try:
             for number in range(hold.size):
-                sock = _bind(hold, hold.port + number)
-                if sock is not None:
-                    socks.append(sock)
+                socks.append(_bind(hold, hold.port + number))
         except OSError as err:
             for sock in socks:
                 sock.close()
@@ -113,16 +112,16 @@ def _over_ipv6(hold: Hold) -> bool:
     return hold.host_ip == BOTH or ":" in hold.host_ip
 
 
-def _bind(hold: Hold, port: int) -> socket.socket | None:
-    """The socket that keeps others out; None for a protocol this kernel has no sockets for (nobody else can bind it)."""
+def _bind(hold: Hold, port: int) -> socket.socket:
+    """The socket that keeps others out. Raises: OSError (EPROTONOSUPPORT: this kernel does not speak the protocol)."""
     both = hold.host_ip == BOTH
     family = socket.AF_INET6 if both or ":" in hold.host_ip else socket.AF_INET
     kind, number = _KINDS[hold.proto]
     try:
         sock = socket.socket(family, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, number)
     except OSError as err:
-        if hold.proto == "sctp" and err.errno in _NO_SUCH_PROTOCOL:
-            return None
+        if err.errno in _NO_SUCH_PROTOCOL:
+            raise OSError(errno.EPROTONOSUPPORT, os.strerror(errno.EPROTONOSUPPORT)) from err
         raise
     try:
         if family == socket.AF_INET6:

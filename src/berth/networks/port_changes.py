@@ -32,7 +32,7 @@ def plan_change(
         free.setdefault((port.proto, port.container_port, port.source), []).append(port)
     keep: set[Published] = set()
     wanted = []
-    for wish in wishes:
+    for wish in sorted(wishes, key=_choosiness):
         there = free.get((wish.proto, wish.container_port, wish.source), [])
         found = _fulfilled(wish, there, routed)
         if found is None:
@@ -42,6 +42,11 @@ def plan_change(
         for port in found:
             there.remove(port)
     return Change([part for port in published for part in _kept(port, keep)], in_order(wanted))
+
+
+def _choosiness(wish: Wanted) -> tuple[int, int]:
+    """Who can be fulfilled by few ports chooses first."""
+    return wish.host.size if wish.host != ANY_PORT else 1 << 16, -len(wish.host_ips)
 
 
 def _units(published: Sequence[Published]) -> Iterator[Published]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from berth.base.errors import ResourceExhausted
+from berth.base.errors import ResourceExhausted, Unsupported
 from berth.kernel.netlink.conntrack import forget_udp
 from berth.netd.protocol import BOTH, Hold
 from berth.networks.firewall import Firewall
@@ -155,6 +155,11 @@ class Publisher:
                 self._set(endpoint, [*endpoint.published, *chosen])
             except HoldError as err:
                 last = err
+                if err.errno == errno.EPROTONOSUPPORT:
+                    raise Unsupported(
+                        f"this kernel has no {want.proto.upper()} (protocol not supported: no module {want.proto}): "
+                        f"port {want.container_port}/{want.proto} cannot be published"
+                    ) from err
                 if err.errno != errno.EADDRINUSE:
                     break
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -9,9 +10,10 @@ import urllib.request
 
 import pytest
 
+from harness import reference
 from harness.daemon import Daemon
 from harness.eventually import eventually
-from harness.ports import free_port
+from harness.ports import free_port, free_ports
 
 pytestmark = pytest.mark.root
 
@@ -121,3 +123,57 @@ def test_publish_all_takes_what_the_image_exposes(engine: Daemon) -> None:
     engine.docker("run", "-d", "--name", "web", "--expose", "80", "-P", *HTTPD)
     chosen = engine.docker("port", "web", "80").lines[0].rpartition(":")[2]
     eventually(lambda: fetch(f"127.0.0.1:{chosen}") == "hello from busybox\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        (["A:80"], ["80/tcp -> 0.0.0.0:A", "80/tcp -> [::]:A"]),
+        (["A:80/tcp", "A:80/udp"], ["80/tcp -> 0.0.0.0:A", "80/tcp -> [::]:A", "80/udp -> 0.0.0.0:A", "80/udp -> [::]:A"]),
+        (["127.0.0.1:A:80"], ["80/tcp -> 127.0.0.1:A"]),
+        (["0.0.0.0:A:80"], ["80/tcp -> 0.0.0.0:A"]),
+        (["[::1]:A:80/udp"], ["80/udp -> [::1]:A"]),
+        (["[::]:A:80"], ["80/tcp -> [::]:A"]),
+        (["A-B:80-81"], ["80/tcp -> 0.0.0.0:A", "80/tcp -> [::]:A", "81/tcp -> 0.0.0.0:B", "81/tcp -> [::]:B"]),
+        (["127.0.0.1:A-B:80"], ["80/tcp -> 127.0.0.1:A"]),
+        (["127.0.0.1:A:80", "127.0.0.1:B:80"], ["80/tcp -> 127.0.0.1:A", "80/tcp -> 127.0.0.1:B"]),
+        (["127.0.0.1::80"], ["80/tcp -> 127.0.0.1:?"]),
+        (["80-81"], ["80/tcp -> 0.0.0.0:?", "80/tcp -> [::]:?", "81/tcp -> 0.0.0.0:?", "81/tcp -> [::]:?"]),
+    ],
+)  # fmt: skip
+def test_every_spelling(engine: Daemon, flags: list[str], wanted: list[str]) -> None:
+    first = free_ports(2)
+
+    def spelled(text: str) -> str:
+        return text.replace("A", str(first)).replace("B", str(first + 1))
+
+    publish = [word for flag in flags for word in ("-p", spelled(flag))]
+    engine.docker("run", "-d", "--name", "web", *publish, "busybox", "sleep", "1000")
+    shown = engine.docker("port", "web").lines
+    hidden = [re.sub(r"\d+$", "?", line) if "?" in want else line for line, want in zip(shown, wanted, strict=True)]
+    assert hidden == [spelled(line) for line in wanted]
+
+
+def test_a_range_to_choose_from(engine: Daemon) -> None:
+    first = free_ports(2)
+    for name, chosen in (("one", first), ("two", first + 1)):
+        engine.docker(
+            "run", "-d", "--name", name, "-p", f"127.0.0.1:{first}-{first + 1}:80", "busybox", "sleep", "1000"
+        )
+        assert engine.docker("port", name).lines == [f"80/tcp -> 127.0.0.1:{chosen}"]
+    full = engine.docker(
+        "run", "-d", "-p", f"127.0.0.1:{first}-{first + 1}:80", "busybox", "sleep", "1000", check=False
+    )
+    assert full.code == 125 and "port is already allocated" in full.err
+
+
+def test_sctp_where_the_kernel_has_none_is_a_clear_error(engine: Daemon) -> None:
+    result = engine.docker("run", "--rm", "-p", "3868:3868/sctp", "busybox", "true", check=False)
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132).close()
+    except OSError:
+        assert result.code == 125 and "3868/sctp" in result.err and "protocol" in result.err.lower()
+        if not reference.ADDRESS:
+            assert "this kernel has no SCTP (protocol not supported: no module sctp)" in result.err
+    else:
+        assert result.code == 0
