@@ -1,4 +1,4 @@
-"""Who may reach what: the table of docs/networks.md, tried out from a neighbour on the LAN, the host, and other containers.
+"""Published ports and ways out as a neighbour on the LAN sees them; test_matrix.py tries every cell of the documented table.
 
     neighbour 192.0.2.2, 2001:db8::2 ══ host 192.0.2.1, 2001:db8::1 ══ bridges
 

@@ -212,6 +212,8 @@ def _to_bridge(bridge: Bridge) -> tuple[Rule, ...]:
     rules = [rule(st.ct_state("established", "related"), st.accept())]
     if bridge.icc:
         rules.append(rule(st.iifname(bridge.link), st.accept(), comment="between containers"))
+    else:  # not by a published port either: where bridges filter, their ports' isolation says the same
+        rules.append(rule(st.iifname(bridge.link), st.drop(), comment="not between containers"))
     if not bridge.internal:
         rules.append(rule(st.ct_dnat(), st.accept(), comment="by a published port"))
         for version in sorted({s.version for s in bridge.subnets}):
