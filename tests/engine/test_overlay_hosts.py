@@ -1,27 +1,19 @@
-"""Overlay networks over two hosts that share a real etcd: two daemons in namespaces of their own, on a wire.
-
-    store (etcd) ═══ east ═══ west ═══ store
-
-The wire between the hosts carries VXLAN, those to the store carry nothing else than the store.
-"""
+"""Overlay networks over two hosts that share a real etcd: two daemons in namespaces of their own, on a wire."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
-from harness.etcd import EtcdServer
+from berth.kernel.netlink.xfrm import has_esp
 from harness.eventually import eventually
-from harness.rooms import Room, RoomDaemon
+from harness.hosts import KEYS, Hosts, address, names, network, pings, run
 
 pytestmark = pytest.mark.root
 
-TTL_S = 3
 _UNFRAGMENTED = """
 import socket, sys
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -33,34 +25,6 @@ try:
 except OSError as err:
     print(err.strerror)
 """
-KEYS = "berth/networks/v1/"
-
-
-class Hosts:
-    """Two hosts, their daemons and the store."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        rooms = [Room() for _ in range(3)]
-        for room in rooms:
-            stack.callback(room.close)
-        self.store_room, self.east_room, self.west_room = rooms
-        self.wire = self.east_room.wire(self.west_room, ["10.99.0.1/24"], ["10.99.0.2/24"])
-        self.store_room.wire(self.east_room, ["10.99.1.1/24"], ["10.99.1.2/24"])
-        self.store_room.wire(self.west_room, ["10.99.2.1/24"], ["10.99.2.2/24"])
-        self.etcd = EtcdServer(self.store_room, "127.0.0.1").start()
-        stack.callback(self.etcd.close)
-        self.east = self._daemon(stack, self.east_room, "10.99.1.1", "10.99.0.1")
-        self.west = self._daemon(stack, self.west_room, "10.99.2.1", "10.99.0.2:2376")
-
-    def _daemon(self, stack: ExitStack, room: Room, store: str, advertise: str) -> RoomDaemon:
-        daemon = RoomDaemon(
-            room, "--cluster-store", f"etcd://{store}:2379", "--cluster-advertise", advertise,
-            "--cluster-store-opt", f"discovery.ttl={TTL_S}", "--cluster-store-opt", "discovery.heartbeat=1",
-        )  # fmt: skip
-        stack.callback(daemon.close)
-        daemon.start()
-        daemon.load_busybox()
-        return daemon
 
 
 @pytest.fixture(scope="module")
@@ -76,27 +40,6 @@ def hosts(_hosts: Hosts) -> Iterator[Hosts]:
     _hosts.west.remove_all()
     _hosts.east.remove_all()  # a network that west had containers in
     assert not _hosts.etcd.keys(f"{KEYS}networks/")
-
-
-def network(daemon: RoomDaemon, name: str) -> dict[str, Any]:
-    return dict(json.loads(daemon.docker("network", "inspect", name).out)[0])
-
-
-def names(daemon: RoomDaemon) -> list[str]:
-    return daemon.docker("network", "ls", "--format", "{{.Name}}").lines
-
-
-def pings(daemon: RoomDaemon, container: str, target: str, *flags: str) -> bool:
-    said = daemon.docker("exec", container, "ping", "-c1", "-W1", *flags, target, check=False).out
-    return "1 packets received" in said
-
-
-def run(daemon: RoomDaemon, name: str, *flags: str) -> None:
-    daemon.docker("run", "-d", "--name", name, *flags, "busybox", "sleep", "1000")
-
-
-def address(daemon: RoomDaemon, container: str, net: str) -> str:
-    return str(daemon.inspect(container)["NetworkSettings"]["Networks"][net]["IPAddress"])
 
 
 def test_a_network_is_everybodys(hosts: Hosts) -> None:
@@ -259,3 +202,25 @@ def test_the_store_is_away_for_a_while(hosts: Hosts) -> None:
     eventually(lambda: pings(hosts.east, "sun", "later"), 20)
     eventually(lambda: not pings(hosts.east, "sun", "moon"), why="what went meanwhile is forgotten")
     hosts.east.docker("network", "rm", "empty")
+
+
+def test_what_cannot_be_encrypted_is_not_sent(hosts: Hosts) -> None:
+    """A network that a host whose kernel encrypts has made: where the kernel cannot, nothing of it is there, and it is said."""
+    if has_esp():
+        return  # tests/vm/test_overlay_encrypted.py
+    hosts.east.docker("network", "create", "-d", "overlay", "plain")
+    ((key, made),) = hosts.etcd.keys(f"{KEYS}networks/").items()
+    secret = "5ec2e7" + made["id"][6:]
+    changed = {
+        "id": secret,
+        "name": "secret",
+        "vni": made["vni"] + 1,
+        "options": {"encrypted": ""},
+        "link": "ov-secret",
+    }
+    hosts.etcd.put(key.replace(made["id"], secret), made | changed)
+    eventually(lambda: "secret" in names(hosts.west))
+    for _ in range(2):
+        refused = hosts.west.docker("run", "--rm", "--network", "secret", "busybox", "true", check=False)
+        assert refused.code == 125 and "cannot be encrypted on this host" in refused.err
+    assert f"vx-{secret[:12]}" not in hosts.west_room.run("ip", "link")

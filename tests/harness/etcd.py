@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 from base64 import b64decode, b64encode
 from typing import Any
 
 from harness.eventually import eventually
 from harness.rooms import Room, end
+
+_ASK = """
+import sys, urllib.request
+print(urllib.request.urlopen(sys.argv[1], sys.argv[2].encode() if len(sys.argv) > 2 else None, timeout=5).read().decode())
+"""
 
 
 class EtcdServer:
@@ -34,7 +40,7 @@ class EtcdServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        eventually(lambda: "true" in self._curl("health", None), why="etcd is healthy")
+        eventually(lambda: "true" in self._ask("health", None), why="etcd is healthy")
         return self
 
     def kill(self) -> None:
@@ -45,16 +51,20 @@ class EtcdServer:
     def keys(self, prefix: str) -> dict[str, Any]:
         """Every key below a prefix with its JSON value."""
         after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-        found = json.loads(self._curl("v3/kv/range", {"key": _b64(prefix), "range_end": _b64(after)}))
+        found = json.loads(self._ask("v3/kv/range", {"key": _b64(prefix), "range_end": _b64(after)}))
         return {b64decode(kv["key"]).decode(): json.loads(b64decode(kv["value"])) for kv in found.get("kvs", ())}
+
+    def put(self, key: str, value: Any) -> None:
+        encoded = b64encode(json.dumps(value).encode()).decode()
+        assert "revision" in self._ask("v3/kv/put", {"key": _b64(key), "value": encoded})
 
     def close(self) -> None:
         self.kill()
         shutil.rmtree(self._root, ignore_errors=True)
 
-    def _curl(self, path: str, body: Any) -> str:
-        words = ["-d", json.dumps(body)] if body is not None else []
-        return self._room.run("curl", "-s", "-m", "5", f"http://127.0.0.1:{self._port}/{path}", *words, check=False)
+    def _ask(self, path: str, body: Any) -> str:
+        words = [json.dumps(body)] if body is not None else []
+        return self._room.run(sys.executable, "-c", _ASK, f"http://127.0.0.1:{self._port}/{path}", *words, check=False)
 
 
 def _b64(text: str) -> str:

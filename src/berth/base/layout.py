@@ -19,6 +19,7 @@
   c/<id[:32]>/shim.sock            the shim's control socket
   c/<id[:32]>/shim.json            pid, start time, boot id, protocol version
   c/<id[:32]>/exit.json            the exit record (temporary name, fsync, rename)
+  esp                              the nonce of this host's keys in encrypted overlays, until the kernel forgets them
   netd/table.json  netd/netd.sock  what netd serves (replaced atomically), how it is told
   python                           the sealed interpreter, where a memfd cannot serve
 """
@@ -95,6 +96,10 @@ class Layout(NamedTuple):
     @property
     def netd(self) -> str:
         return os.path.join(self.run_root, "netd")
+
+    @property
+    def esp(self) -> str:
+        return os.path.join(self.run_root, "esp")
 
     def container_dir(self, container_id: str) -> str:
         """Where a container's log and hosts files live."""

@@ -85,6 +85,11 @@ class NetworkRecord(msgspec.Struct):
         return next((s for s in self.subnets if s.is_ipv6), None)
 
     @property
+    def encrypted(self) -> bool:
+        """overlay with ``--opt encrypted``: what goes to other hosts goes by ESP."""
+        return self.driver == "overlay" and self.options.get("encrypted", "false").lower() not in ("false", "0")
+
+    @property
     def versions_here(self) -> set[int]:
         """The IP versions that this host has blocks of."""
         return {6 if ":" in block else 4 for block in self.blocks}

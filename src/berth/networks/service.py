@@ -27,6 +27,7 @@ from berth.networks.catalog import Catalog
 from berth.networks.cluster.parts import Parts
 from berth.networks.drivers import all_drivers, default
 from berth.networks.drivers.bridge import enable_forwarding
+from berth.networks.drivers.esp import Esp
 from berth.networks.endpoints import Member
 from berth.networks.firewall import Firewall
 from berth.networks.healing import Healing
@@ -88,6 +89,7 @@ class NetworkService:
         self.bridge_note = ""  # which bridge was chosen, where it is not docker0
         self._db = db
         self._start_netd = start_netd
+        self._esp_path = layout.esp
         self._loop: asyncio.AbstractEventLoop | None = None
         netd = NetdLink(layout.netd, instance_id, self._start_netd_now if start_netd is not None else None)
         self._state = State(instance_id, options, netd, cluster)
@@ -116,7 +118,8 @@ class NetworkService:
         state, options = self._state, self.options
         state.nl = Netlink()
         address = state.cluster.settings.address if state.cluster is not None else ""
-        state.drivers = all_drivers(state.nl, state.instance_id, address)
+        state.esp = Esp(state.instance_id, address, self._esp_path)
+        state.drivers = all_drivers(state.nl, state.instance_id, state.esp, address)
         fresh = []
         for name, driver in (("host", "host"), ("none", "null")):
             record = known.get(name)
@@ -143,8 +146,6 @@ class NetworkService:
 
     def _ensure(self, record: NetworkRecord) -> None:
         """A network that can't be made again must not keep the engine from starting: its containers' starts will tell."""
-        if record.shared and not record.blocks:
-            return  # nobody here is in it yet
         try:
             self._state.drivers[record.driver].ensure(record)
         except (KeyError, OSError, NotFound, Forbidden, InvalidArgument) as err:

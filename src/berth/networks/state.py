@@ -15,6 +15,7 @@ from berth.kernel.netlink.sock import Netlink
 from berth.kernel.nft.model import Table
 from berth.networks import ruleset
 from berth.networks.drivers.contract import Driver
+from berth.networks.drivers.esp import Esp
 from berth.networks.firewall import Firewall
 from berth.networks.ipam.book import AddressBook
 from berth.networks.netd_link import NetdLink
@@ -30,10 +31,11 @@ T = TypeVar("T")
 
 
 class State:
-    """``nl``, ``drivers``, ``firewall`` and ``publisher`` are there once the service is open."""
+    """``nl``, ``drivers``, ``esp``, ``firewall`` and ``publisher`` are there once the service is open."""
 
     nl: Netlink
     drivers: dict[str, Driver]
+    esp: Esp
     firewall: Firewall
     publisher: Publisher
 

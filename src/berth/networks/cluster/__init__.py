@@ -4,6 +4,7 @@
     settings.py   --cluster-store, --cluster-advertise, --cluster-store-opt as one checked value
     records.py    the keys below and what stands at them
     blocks.py     a subnet cut into the blocks that hosts take (pure)
+    tunnels.py    which hosts encrypt to one another, with which keys (pure)
     view.py       ``View``: everything that the store says, and what follows from it (pure)
     session.py    ``Session``: one connection after the other, presence, the view kept true, what is this host's put there
     claims.py     ``Claims``: networks, blocks and addresses taken by transaction
@@ -15,6 +16,8 @@
     <path>/networks/<id>               a network's definition
     <path>/epoch                       written by every transaction that makes or removes a network
     <path>/blocks/<network>/<block>    which host gives addresses of a block, and has its gateway there
+    <path>/secrets                     what the keys of encrypted networks are derived from, a new one twice a day
+    <path>/esp/<instance>              a host that encrypts: its address, its nonce, the newest secret that it takes
     <path>/addresses/<network>/<ip>    which host's container (or gateway) has an address, and its names
 
 Only presence is under a lease. Blocks and addresses stay while a host is away, since its containers may run on; the names of

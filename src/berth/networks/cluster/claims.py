@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Awaitable, Callable
 
 from berth.base.errors import Conflict, Forbidden, NotFound, ResourceExhausted, Unavailable
 from berth.networks.cluster.blocks import free_block
-from berth.networks.cluster.etcd import Etcd, absent, delete, delete_below, older, older_below, present, put
-from berth.networks.cluster.records import Block, Host, Keys, Place, definition, encode, subnet_of
+from berth.networks.cluster.etcd import Etcd, absent, delete, delete_below, older, older_below, present, put, unchanged
+from berth.networks.cluster.records import Block, Host, Keys, Place, Secret, Secrets, definition, encode, subnet_of
 from berth.networks.cluster.session import Session
 from berth.networks.cluster.view import View
 from berth.networks.records import NetworkRecord
 from berth.spec import messages
 
 _TRIES = 8
+_SECRETS = 3
 
 
 class Claims:
@@ -56,6 +59,17 @@ class Claims:
             put(self._keys.epoch, network.id.encode()),
         ]
         await self._etcd.commit([absent(self._keys.network(network.id))], ops)
+
+    async def secrets(self) -> None:
+        """One more secret, made by whichever host is first; the oldest go. Not while a host has yet to take the last one."""
+        known, raw = self._view.secrets, self._view.raw.get(self._keys.secrets)
+        here = [esp for instance, esp in self._view.esp.items() if instance in self._view.hosts]
+        if known is not None and any(esp.newest < known.keys[-1].id for esp in here):
+            return
+        keys = known.keys[1 - _SECRETS :] if known is not None else []
+        keys = [*keys, Secret(keys[-1].id + 1 if keys else 1, os.urandom(32))]
+        compare = unchanged(self._keys.secrets, raw) if raw is not None else absent(self._keys.secrets)
+        await self._etcd.commit([compare], [put(self._keys.secrets, encode(Secrets(keys, time.time())))])
 
     async def block(self, network: NetworkRecord, version: int) -> str:
         """A block of this host's own. Raises: ResourceExhausted, NotFound (the network is gone)."""

@@ -62,6 +62,10 @@ def present(key: str) -> Compare:
     return {"key": _b64(key), "target": "CREATE", "result": "GREATER", "create_revision": "0"}
 
 
+def unchanged(key: str, value: bytes) -> Compare:
+    return {"key": _b64(key), "target": "VALUE", "result": "EQUAL", "value": b64encode(value).decode()}
+
+
 def older(key: str, revision: int) -> Compare:
     """It was not written after this revision; a key that is not there neither."""
     return {"key": _b64(key), "target": "MOD", "result": "LESS", "mod_revision": str(revision + 1)}

@@ -12,8 +12,10 @@ import msgspec
 from berth.base.errors import BerthError
 from berth.netd.dns.names import Member
 from berth.networks.cluster.parts import Parts
-from berth.networks.cluster.records import Block, Host, Keys, Place, encode, subnet_of
+from berth.networks.cluster.records import Block, Esp, Host, Keys, Place, encode, subnet_of
+from berth.networks.cluster.tunnels import plan_tunnels
 from berth.networks.cluster.view import View
+from berth.networks.drivers.esp import Tunnel
 from berth.networks.ipam.book import first_address
 from berth.networks.records import Endpoint, NetworkRecord, forget_network, save_network
 
@@ -27,15 +29,23 @@ class Local:
         self.parts = parts
         self.pending: set[tuple[str, str]] = set()
         self.removing: set[str] = set()
+        self._made: set[str] = set()
         self._keys, self._me = keys, me
         self._lock = asyncio.Lock()
         self._hidden: set[str] = set()
         self._reached: dict[str, Collection[str]] = {}
         self._members: list[Member] | None = None
+        self._tunnels: list[Tunnel] | None = None
+        self._esp: Esp | None = None
 
     @property
     def shared(self) -> list[NetworkRecord]:
         return [n for n in self.parts.networks.values() if n.shared]
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether this host is in an encrypted network."""
+        return any(n.encrypted and n.blocks for n in self.shared)
 
     def in_use(self, network: NetworkRecord) -> bool:
         return any(e.network_id == network.id for e in self.parts.live.values()) or any(
@@ -53,6 +63,8 @@ class Local:
             gateways = [subnet_of(network, version) for version in network.versions_here]
             found |= {self._keys.address(network.id, s.gateway): plain for s in gateways if s is not None and s.gateway}
         found |= {self._keys.address(n, address): plain for n, address in self.pending if n in networks}
+        if self._esp is not None and self.encrypts:
+            found[self._keys.esp(self._me.instance)] = encode(self._esp)
         for endpoint in self.parts.live.values():
             if endpoint.network_id in networks:
                 value = encode(_place(endpoint, self._me.instance))
@@ -73,12 +85,25 @@ class Local:
         for network in self.shared:
             if network.id not in view.networks and not self.in_use(network) and network.id not in self.removing:
                 await self.forget(network)
+        await self._encrypt(view)
         for network in self.shared:
             await self.reach(network, view)
         members = view.members(self.shared)
         if members != self._members:
             await self.parts.call(self.parts.names, members)
             self._members = members
+
+    async def _encrypt(self, view: View) -> None:
+        """Take what is under every secret there is, then say so: the others send under a new one from then on."""
+        if not self.encrypts or view.secrets is None:
+            return
+        if self._esp is None:
+            self._esp = Esp(self._me.instance, self._me.address, await self.parts.call(self.parts.nonce), 0)
+        tunnels = plan_tunnels(view, self._esp, self.shared)
+        if tunnels != self._tunnels:
+            await self.parts.call(self.parts.encrypt, tunnels)
+            self._tunnels = tunnels
+        self._esp = msgspec.structs.replace(self._esp, newest=view.secrets.keys[-1].id)
 
     def missing(self, view: View) -> list[NetworkRecord]:
         """Networks with containers here that the store does not know any more."""
@@ -106,6 +131,7 @@ class Local:
         await self.parts.db.write(lambda conn: forget_network(conn, network.id))
         await self.parts.call(self.parts.unmake, network)
         self._reached.pop(network.id, None)
+        self._made.discard(network.id)
 
     async def give_block(self, network: NetworkRecord, block: str, view: View) -> None:
         """This host gives a block's addresses from now on; its gateway is in the first one of each IP version."""
@@ -118,8 +144,16 @@ class Local:
         network.blocks.append(block)
         self.parts.addresses.extend(network, block)
         await self.parts.db.write(lambda conn: save_network(conn, network))
-        await self.parts.call(self.parts.ensure, network)
-        await self.reach(network, view)
+        self._made.discard(network.id)
+        await self.make(network, view)
+
+    async def make(self, network: NetworkRecord, view: View) -> None:
+        """The kernel has what this host's containers in it need. Raises: BerthError, here and at each later call."""
+        if network.id not in self._made:
+            await self.parts.call(self.parts.ensure, network)
+            await self._encrypt(view)
+            await self.reach(network, view)
+            self._made.add(network.id)
 
     async def reach(self, network: NetworkRecord, view: View) -> None:
         peers = view.peers(network.id)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from berth.db.database import Database
 from berth.netd.dns.names import Member
 from berth.networks.catalog import Catalog
+from berth.networks.drivers.esp import Tunnel
 from berth.networks.ipam.book import AddressBook
 from berth.networks.records import Endpoint, NetworkRecord
 from berth.networks.state import State
@@ -29,6 +30,8 @@ class Parts(NamedTuple):
     unmake: Callable[[NetworkRecord], None]
     reach: Callable[[NetworkRecord, Iterable[str]], None]  # other hosts' addresses
     names: Callable[[Sequence[Member]], None]  # of containers on other hosts
+    nonce: Callable[[], str]
+    encrypt: Callable[[Sequence[Tunnel]], None]
 
     @classmethod
     def of(cls, state: State, db: Database, catalog: Catalog) -> Parts:
@@ -36,5 +39,5 @@ class Parts(NamedTuple):
         overlay = cast("OverlayDriver", state.drivers["overlay"])
         return cls(
             state.networks, state.live, state.addresses, db, state.call, catalog.check_free, catalog.make, catalog.unmake,
-            overlay.set_peers, state.resolver.set_remote,
+            overlay.set_peers, state.resolver.set_remote, state.esp.nonce, state.esp.reconcile,
         )  # fmt: skip

@@ -36,15 +36,42 @@ class Place(msgspec.Struct, frozen=True):
     names: tuple[str, ...] = ()
 
 
+class Secret(msgspec.Struct, frozen=True):
+    """``id`` counts up."""
+
+    id: int
+    key: bytes
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """The oldest first."""
+
+    keys: list[Secret]
+    made_s: float
+
+
+class Esp(msgspec.Struct, frozen=True):
+    """A host that takes what is encrypted under every secret up to ``newest``."""
+
+    instance: str
+    address: str
+    nonce: str
+    newest: int
+
+
 class Keys:
     """The keys below one path."""
 
     def __init__(self, path: str) -> None:
         self.top = f"{path}/"
         self.epoch = f"{path}/epoch"
+        self.secrets = f"{path}/secrets"
 
     def host(self, instance: str) -> str:
         return f"{self.top}hosts/{instance}"
+
+    def esp(self, instance: str) -> str:
+        return f"{self.top}esp/{instance}"
 
     def network(self, network_id: str) -> str:
         return f"{self.top}networks/{network_id}"
@@ -64,6 +91,8 @@ encode = msgspec.json.Encoder().encode
 decode_host = msgspec.json.Decoder(Host).decode
 decode_block = msgspec.json.Decoder(Block).decode
 decode_place = msgspec.json.Decoder(Place).decode
+decode_secrets = msgspec.json.Decoder(Secrets).decode
+decode_esp = msgspec.json.Decoder(Esp).decode
 decode_network = msgspec.json.Decoder(NetworkRecord).decode
 
 

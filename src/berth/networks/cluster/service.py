@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -39,7 +40,7 @@ class Cluster:
         self._etcd = Etcd(settings.urls, settings.tls)
         self._view = View(self._keys, instance_id)
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, parts: Parts) -> None:
         """Join; waits a moment for the store, and goes on without it."""
@@ -48,19 +49,21 @@ class Cluster:
             self._etcd, self._keys, self._view, self._me, self.settings, self._local.wanted, self._changed
         )
         self._claims = Claims(self._etcd, self._keys, self._view, self._session, self._me)
-        self._task = asyncio.get_running_loop().create_task(self._session.run(), name="cluster store")
-        self._task.add_done_callback(_ended)
+        loop = asyncio.get_running_loop()
+        for work, name in ((self._session.run(), "cluster store"), (self._rotate(), "rotation of secrets")):
+            self._tasks.append(loop.create_task(work, name=name))
+            self._tasks[-1].add_done_callback(_ended)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._session.connected.wait(), _FIRST_PICTURE_S)
 
     async def stop(self) -> None:
         """A host without containers is gone for the others at once, one with containers when its lease ends."""
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._task
-            if not any(self._local.in_use(n) for n in self._local.shared):
-                await self._session.leave()
+                await task
+        if self._tasks and not any(self._local.in_use(n) for n in self._local.shared):
+            await self._session.leave()
         await self._etcd.close()
 
     async def create(self, plan: Callable[[], Awaitable[NetworkRecord]]) -> NetworkRecord:
@@ -118,6 +121,21 @@ class Cluster:
         await self._local.settle(self._view)
         for network in self._local.missing(self._view):
             await self._claims.restore_network(network)
+        if self._local.encrypts:
+            if self._view.secrets is None:
+                await self._claims.secrets()
+            self._session.push_soon()
+
+    async def _rotate(self) -> None:
+        """New secrets for encrypted networks, by whichever host finds them old first."""
+        while True:
+            await asyncio.sleep(max(1.0, self.settings.rotation_s / 20))
+            known = self._view.secrets
+            if known is None or not self._local.encrypts or not self._session.connected.is_set():
+                continue
+            if time.time() - known.made_s > self.settings.rotation_s:
+                with suppress(BerthError):  # the store is away: at the next turn
+                    await self._claims.secrets()
 
     async def _admit(self, network: NetworkRecord, version: int, wanted: str) -> Address:
         for _ in range(2):
@@ -142,6 +160,7 @@ class Cluster:
 
     async def _have_block(self, network: NetworkRecord, version: int, online: bool) -> None:
         if version in network.versions_here:
+            await self._local.make(network, self._view)
             return
         if not online:
             raise Unavailable(
@@ -202,4 +221,4 @@ class Cluster:
 
 def _ended(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (err := task.exception()) is not None:
-        log.error("the cluster's session ended: %s", err, exc_info=err if not isinstance(err, BerthError) else None)
+        log.error("%s ended: %s", task.get_name(), err, exc_info=err if not isinstance(err, BerthError) else None)

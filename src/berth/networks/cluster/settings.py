@@ -15,7 +15,10 @@ from berth.kernel.netlink.sock import Netlink
 
 PATH = "berth/networks/v1"
 TTL_S, HEARTBEAT_S = 20, 5
-_OPTIONS = ("kv.cacertfile", "kv.certfile", "kv.keyfile", "kv.path", "discovery.ttl", "discovery.heartbeat")
+ROTATION_S = 12 * 3600
+_OPTIONS = (
+    "kv.cacertfile", "kv.certfile", "kv.keyfile", "kv.path", "discovery.ttl", "discovery.heartbeat", "encryption.rotation",
+)  # fmt: skip
 
 
 class ClusterSettings(NamedTuple):
@@ -27,6 +30,7 @@ class ClusterSettings(NamedTuple):
     ttl_s: int = TTL_S
     heartbeat_s: float = HEARTBEAT_S
     tls: ssl.SSLContext | None = None
+    rotation_s: float = ROTATION_S
 
 
 def parse_cluster(store: str, advertise: str, options: Mapping[str, str]) -> ClusterSettings | None:
@@ -51,6 +55,7 @@ def parse_cluster(store: str, advertise: str, options: Mapping[str, str]) -> Clu
     return ClusterSettings(
         tuple(f"{'https' if tls else 'http'}://{host}" for host in hosts),
         (options.get("kv.path") or path or PATH).strip("/"), _address(advertise, hosts[0]), ttl_s, heartbeat_s, tls,
+        _seconds(options, "encryption.rotation", ROTATION_S),
     )  # fmt: skip
 
 

@@ -13,13 +13,17 @@ from berth.netd.dns.names import Member
 from berth.networks.cluster.etcd import Entry, Picture
 from berth.networks.cluster.records import (
     Block,
+    Esp,
     Host,
     Keys,
     Place,
+    Secrets,
     decode_block,
+    decode_esp,
     decode_host,
     decode_network,
     decode_place,
+    decode_secrets,
 )
 from berth.networks.records import NetworkRecord
 from berth.networks.resolver import REMOTE
@@ -42,6 +46,8 @@ class View:
         self.networks: dict[str, NetworkRecord] = {}
         self.blocks: dict[str, dict[str, Block]] = {}
         self.places: dict[str, dict[str, Place]] = {}
+        self.esp: dict[str, Esp] = {}
+        self.secrets: Secrets | None = None
 
     def replace(self, picture: Picture) -> None:
         """The store as it was at one moment; one that the watch has gone past already is passed over."""
@@ -69,6 +75,10 @@ class View:
     def _apply(self, parts: list[str], value: bytes | None) -> None:
         if parts[0] == "hosts" and len(parts) == 2:
             _set(self.hosts, parts[1], value, decode_host)
+        elif parts == ["secrets"]:
+            self.secrets = decode_secrets(value) if value is not None else None
+        elif parts[0] == "esp" and len(parts) == 2:
+            _set(self.esp, parts[1], value, decode_esp)
         elif parts[0] == "networks" and len(parts) == 2:
             _set(self.networks, parts[1], value, decode_network)
         elif parts[0] == "blocks" and len(parts) == 3:
@@ -112,6 +122,7 @@ class View:
         keys += [
             self._keys.address(n, a) for n, of in self.places.items() for a, p in of.items() if p.instance == self._me
         ]
+        keys += [self._keys.esp(instance) for instance in self.esp if instance == self._me]
         return {key: self.raw[key] for key in keys}
 
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from berth.base.errors import InvalidArgument, ResourceExhausted, Unsupported, from_oserror
+from berth.base.errors import InvalidArgument, ResourceExhausted, from_oserror
 from berth.kernel.netlink import fdb, inet, link
 from berth.kernel.netlink.sock import Netlink
+from berth.networks.drivers import esp
 from berth.networks.drivers.bridge import MTU_OPTION, BridgeDriver, alias_of
+from berth.networks.drivers.esp import Esp
 from berth.networks.drivers.parent import check_kind
 from berth.networks.records import NetworkRecord
 from berth.networks.request import NetworkRequest
@@ -34,22 +36,26 @@ class OverlayDriver(BridgeDriver):
     name = "overlay"
     scope = "global"
 
-    def __init__(self, nl: Netlink, instance_id: str, address: str = "") -> None:
+    def __init__(self, nl: Netlink, instance_id: str, esp: Esp, address: str = "") -> None:
         super().__init__(nl, instance_id)
+        self._esp = esp
+        self._encrypted: set[str] = set()  # networks whose port is closed but for ESP
         self._address = address
         self._peers: dict[str, frozenset[str]] = {}  # by network; one that is not there is not known yet
 
     def plan(self, asked: NetworkRequest, network: NetworkRecord, others: Sequence[NetworkRecord]) -> None:
-        if asked.options.get("encrypted", "false").lower() not in ("false", "0"):
-            raise Unsupported("overlay networks cannot be encrypted by this engine yet: IPsec is missing, and nothing is "
-                              "sent in the clear that was asked to be encrypted")  # fmt: skip
+        if network.encrypted:
+            self._esp.check()
         check_kind(self._nl, "vxlan")
         super().plan(asked, network, others)
         network.link = f"ov-{network.id[:12]}"
         network.ours = True
         network.vni = _vni(asked, {other.vni for other in others}, FIRST_SHARED_VNI if network.shared else FIRST_VNI)
         if MTU_OPTION not in asked.options:
-            network.mtu = self._uplink_mtu() - OVERHEAD_BYTES[6 if ":" in self._address else 4]
+            version = 6 if ":" in self._address else 4
+            network.mtu = self._uplink_mtu() - OVERHEAD_BYTES[version]
+            if network.encrypted:
+                network.mtu = _encrypted_mtu(network.mtu)
 
     def _uplink_mtu(self) -> int:
         """Of the link that other hosts reach us by. Never above Ethernet's: theirs may have no more."""
@@ -59,7 +65,13 @@ class OverlayDriver(BridgeDriver):
         return min(mtu, ETHERNET_MTU)
 
     def ensure(self, network: NetworkRecord) -> None:
+        if network.shared and not network.blocks:
+            return  # nobody on this host is in it yet
         check_kind(self._nl, "vxlan")
+        if network.encrypted:
+            self._esp.check()
+            self._esp.close_port()  # before there is a link that could send
+            self._encrypted.add(network.id)
         super().ensure(network)
         name = _vxlan(network)
         try:
@@ -75,7 +87,7 @@ class OverlayDriver(BridgeDriver):
             raise from_oserror(err, f"make the VXLAN link {name}") from err
 
     def _add_vxlan(self, network: NetworkRecord, name: str) -> link.Link:
-        data: dict[str, int | str] = {"id": network.vni, "learning": 1, "port": PORT}
+        data: dict[str, int | str] = {"id": network.vni, "learning": 1, "port": esp.PORT if network.encrypted else PORT}
         if network.shared and self._address:
             data["local6" if ":" in self._address else "local"] = self._address
         bridge = link.get_link(self._nl, network.link).ifindex
@@ -88,6 +100,10 @@ class OverlayDriver(BridgeDriver):
         self._peers.pop(network.id, None)
         link.delete_link(self._nl, _vxlan(network))
         super().remove(network)
+        if network.id in self._encrypted:
+            self._encrypted.discard(network.id)
+            if not self._encrypted:
+                self._esp.remove()
 
     def set_peers(self, network: NetworkRecord, addresses: Iterable[str]) -> None:
         """The other hosts of a network, by address: its broadcasts go there from now on."""
@@ -95,6 +111,12 @@ class OverlayDriver(BridgeDriver):
         found = link.find_link(self._nl, _vxlan(network))
         if found is not None:
             fdb.flood_to(self._nl, found.ifindex, self._peers[network.id])
+
+
+def _encrypted_mtu(plain: int) -> int:
+    """What is left when ESP adds its header and IV (16 bytes), a trailer that fills up to fours (2 and more), and 16 of proof."""
+    inside = plain + 30 - 32  # the UDP and VXLAN headers and the frame's are encrypted with it
+    return inside // 4 * 4 - 2 - 30
 
 
 def _vxlan(network: NetworkRecord) -> str:
