@@ -14,6 +14,7 @@ from berth.networks.creation import plan_network
 from berth.networks.drivers import default
 from berth.networks.drivers.bridge import enable_forwarding
 from berth.networks.ipam.pools import GLOBAL_POOLS
+from berth.networks.ipam.remote import RemoteIpam
 from berth.networks.records import Endpoint, NetworkRecord, forget_network, save_network
 from berth.networks.request import NetworkRequest
 from berth.networks.state import State
@@ -75,8 +76,8 @@ class Catalog:
     async def create(self, asked: NetworkRequest) -> NetworkRecord:
         """Make a network. Raises: AlreadyExists, NotFound (the driver), Forbidden, InvalidArgument, Unsupported,
         ResourceExhausted (the address pools are used up), Unavailable (the cluster store is away)."""
-        driver, cluster = self._state.drivers.get(asked.driver), self._state.cluster
-        if cluster is not None and driver is not None and driver.scope == "global":
+        cluster = self._state.cluster
+        if cluster is not None and asked.driver == "overlay":
             return await cluster.create(lambda: self._state.call(self._plan, asked, True))
         record = await self._state.call(self._create, asked)
         await self._db.write(lambda conn: save_network(conn, record), durable=True)
@@ -84,9 +85,11 @@ class Catalog:
 
     def _plan(self, asked: NetworkRequest, shared: bool = False) -> NetworkRecord:
         state = self._state
+        state.find_driver(asked.driver)
+        ipam = RemoteIpam(state.plugins, asked.ipam_driver) if asked.ipam_driver not in ("default", "null") else None
         return plan_network(
             asked, state.drivers, list(state.networks.values()), default.host_networks(state.nl),
-            GLOBAL_POOLS if shared else state.options.pools, state.instance_id, shared=shared,
+            GLOBAL_POOLS if shared else state.options.pools, state.instance_id, shared=shared, ipam=ipam,
         )  # fmt: skip
 
     def check_free(self, network: NetworkRecord) -> None:
@@ -116,6 +119,8 @@ class Catalog:
             state.networks.pop(record.name, None)
             state.addresses.forget(record.id)
             driver.remove(record)
+            if record.remote_ipam:
+                state.ipam_of(record).drop(record)
             raise
         return record
 
@@ -139,3 +144,5 @@ class Catalog:
         self._state.addresses.forget(network.id)
         self._state.firewall.reconcile()
         self._state.drivers[network.driver].remove(network)
+        if network.remote_ipam:
+            self._state.ipam_of(network).drop(network)

@@ -14,13 +14,14 @@ from berth.networks.drivers.contract import Driver
 from berth.networks.ipam.book import first_address
 from berth.networks.ipam.leases import AnyNetwork
 from berth.networks.ipam.pools import Pool, free_subnet, ula_pool
+from berth.networks.ipam.remote import RemoteIpam
 from berth.networks.records import NetworkRecord, Subnet
 from berth.networks.request import NetworkRequest
 
 
 def plan_network(
     asked: NetworkRequest, drivers: dict[str, Driver], others: Sequence[NetworkRecord], in_use: Iterable[AnyNetwork],
-    pools: Sequence[Pool], instance_id: str, *, shared: bool = False,
+    pools: Sequence[Pool], instance_id: str, *, shared: bool = False, ipam: RemoteIpam | None = None,
 ) -> NetworkRecord:  # fmt: skip
     """The network as it shall be. ``in_use``: subnets of the host, for networks that nobody chose a subnet for.
 
@@ -32,8 +33,6 @@ def plan_network(
     driver = drivers.get(asked.driver)
     if driver is None:
         raise NotFound(f"could not find plugin {asked.driver} in v1 plugin registry: plugin not found")
-    if asked.ipam_driver not in ("default", "null"):
-        raise NotFound(f"could not find plugin {asked.ipam_driver} in v1 plugin registry: plugin not found")
     network = NetworkRecord(
         id=new_id(), name=asked.name, driver=asked.driver, created_ns=now_ns(), scope=driver.scope, ipv4=asked.ipv4,
         ipv6=asked.ipv6, internal=asked.internal, attachable=asked.attachable, labels=asked.labels,
@@ -41,7 +40,10 @@ def plan_network(
         subnets_asked=bool(asked.subnets), shared=shared,
     )  # fmt: skip
     driver.plan(asked, network, others)
-    if driver.addressed and asked.ipam_driver != "null":
+    if network.remote_ipam:
+        assert ipam is not None
+        ipam.fill(asked, network)
+    elif driver.addressed and asked.ipam_driver != "null":
         network.subnets = _subnets(asked, others, list(in_use), (*pools, ula_pool(instance_id)))
         network.gateways_asked = {s.subnet: s.gateway for s in network.subnets if shared and s.gateway}
         for subnet in network.subnets:

@@ -39,6 +39,8 @@ class Plugs:
         ResourceExhausted (no address left), Unavailable (no cluster store).
         """
         cluster = self._state.cluster
+        if network.remote_ipam:
+            return await self._ask_plugin(member, network, dict(config or {}), beside)
         if not network.shared or cluster is None:
             return self._allocate(member, network, config, beside)
         ep.check_settings(network, dict(config or {}))
@@ -50,6 +52,27 @@ class Plugs:
             raise
         finally:
             cluster.settled(network, addresses)
+
+    async def _ask_plugin(
+        self, member: Member, network: NetworkRecord, asked: dict[str, Any], beside: Sequence[Endpoint]
+    ) -> Endpoint:
+        """The addresses are a remote IPAM driver's."""
+        ep.check_settings(network, asked)
+        wished, state = asked.get("IPAMConfig") or {}, self._state
+        ipam, got = state.ipam_of(network), list[tuple[str, int]]()
+        try:
+            for version, subnet in ((4, network.v4), (6, network.v6)):
+                if subnet is not None:
+                    wanted, mac = (
+                        str(wished.get(f"IPv{version}Address") or ""),
+                        str(asked.get("MacAddress") or member.mac),
+                    )
+                    got.append(await state.call(ipam.acquire, network, version, wanted, mac))
+            return self._allocate(member, network, asked, beside, got)
+        except BaseException:
+            for address, _length in got:
+                await state.call(ipam.release, network, address)
+            raise
 
     def _allocate(
         self, member: Member, network: NetworkRecord, config: Mapping[str, Any] | None, beside: Sequence[Endpoint],
@@ -115,6 +138,8 @@ class Plugs:
         state = self._state
         for endpoint in endpoints:
             state.driver_of(endpoint).attach(state.network_of(endpoint), endpoint, inside.netns_fd)
+        ep.choose_routes(endpoints)  # a plugin has told its gateway now
+        for endpoint in endpoints:
             sandbox.configure(endpoint, inside)
             state.plugged.add(endpoint.id)
         named = [e for e in endpoints if e.names]
@@ -198,10 +223,29 @@ class Plugs:
         state.plugged.difference_update(e.id for e in gone)
         if any(e.published or e.container_id in state.servers for e in gone):
             await state.call(self._withdraw, gone, ended)
+        await self.ended(gone)
         for endpoint in gone:
             state.addresses.release(endpoint.network_id, endpoint.addresses)
         if state.cluster is not None and gone:
             state.cluster.changed()
+
+    async def ended(self, endpoints: Sequence[Endpoint]) -> None:
+        """Whoever else keeps networks or addresses is told that these endpoints are gone."""
+        state = self._state
+        known = [e for e in endpoints if e.network_name in state.networks]
+        kept = [e for e in known if state.driver_of(e).keeps or state.network_of(e).remote_ipam]
+        if kept:
+            await state.call(self._leave, kept)
+
+    def _leave(self, endpoints: list[Endpoint]) -> None:
+        """Plugins are told that endpoints are gone."""
+        state = self._state
+        for endpoint in endpoints:
+            network = state.network_of(endpoint)
+            state.driver_of(endpoint).leave(network, endpoint)
+            if network.remote_ipam:
+                for address in endpoint.addresses:
+                    state.ipam_of(network).release(network, address)
 
     def _withdraw(self, endpoints: list[Endpoint], ended: bool) -> None:
         state = self._state

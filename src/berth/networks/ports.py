@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from berth.base.errors import ResourceExhausted
 from berth.networks import endpoints as ep
+from berth.networks.drivers.remote import RemoteDriver
 from berth.networks.host_ports import exposed_ports, plan_publish
 from berth.networks.port_changes import Change, plan_change
 from berth.networks.records import Endpoint, NetworkRecord
@@ -53,6 +54,12 @@ class Ports:
         Raises: ResourceExhausted with Docker's sentence (port allocated, or in use on the host), InvalidArgument (a malformed
         port).
         """
+        remote = next((e for e in endpoints if e.routes4 or e.routes6), None)
+        if remote is not None and isinstance(driver := self._state.driver_of(remote), RemoteDriver):
+            bindings = {key: list(found) for key, found in wishes.bindings.items() if found}
+            await self._state.call(
+                driver.program, self._state.network_of(remote), remote, bindings, list(wishes.exposed)
+            )
         endpoint = ep.publisher(endpoints, lambda name: self._state.drivers[name].publishes)
         holder = next((e for e in endpoints if e.published), endpoint)
         if endpoint is not None and holder is not None:

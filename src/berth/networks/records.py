@@ -72,6 +72,7 @@ class NetworkRecord(msgspec.Struct):
     shared: bool = False  # it is in the cluster store; each host gives addresses of blocks of its own
     blocks: list[str] = []  # this host's; its gateways are in the first of each IP version
     gateways_asked: dict[str, str] = {}  # by subnet, of a shared network
+    pools: dict[str, str] = {}  # by subnet, what a remote IPAM driver calls it
     ours: bool = True  # we made the link (False: the user's own bridge, used as it is, never changed)
 
     @property
@@ -88,6 +89,11 @@ class NetworkRecord(msgspec.Struct):
     def encrypted(self) -> bool:
         """overlay with ``--opt encrypted``: what goes to other hosts goes by ESP."""
         return self.driver == "overlay" and self.options.get("encrypted", "false").lower() not in ("false", "0")
+
+    @property
+    def remote_ipam(self) -> bool:
+        """Its addresses come from a plugin."""
+        return self.ipam_driver not in ("default", "null")
 
     @property
     def versions_here(self) -> set[int]:
@@ -135,6 +141,7 @@ class Endpoint(msgspec.Struct):
     names: list[str] = []  # what neighbours may call it by (DNSNames)
     asked: dict[str, Any] = {}  # the EndpointSettings of the create body
     published: list[Published] = []
+    static_routes: list[tuple[str, str]] = []  # destination, next hop ("": on the link); of remote drivers
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -81,6 +81,9 @@ def _routes(endpoint: Endpoint, index: int) -> Iterator[Request]:
             yield inet.add_route("", 0, oif=index, family=ON_LINK[gateway])
         elif wanted:
             yield inet.add_route("", 0, gateway=gateway, oif=index)
+    for destination, next_hop in endpoint.static_routes:
+        network, _, length = destination.partition("/")
+        yield inet.add_route(network, int(length or (128 if ":" in network else 32)), gateway=next_hop, oif=index)
 
 
 def replace_routes(before: list[Endpoint], after: list[Endpoint], sandbox: Sandbox) -> None:

@@ -28,6 +28,7 @@ from berth.networks.cluster.parts import Parts
 from berth.networks.drivers import all_drivers, default
 from berth.networks.drivers.bridge import enable_forwarding
 from berth.networks.drivers.esp import Esp
+from berth.networks.drivers.remote import RemoteDriver
 from berth.networks.endpoints import Member
 from berth.networks.firewall import Firewall
 from berth.networks.healing import Healing
@@ -101,7 +102,7 @@ class NetworkService:
         self.create, self.remove, self.users_made = catalog.create, catalog.remove, catalog.users_made
         ports = Ports(self._state)
         self.publish, self.port_map = ports.publish, ports.port_map
-        plugs = Plugs(self._state, ports)
+        self._plugs = plugs = Plugs(self._state, ports)
         self.admit, self.attach, self.release = plugs.admit, plugs.attach, plugs.release
         self.connect, self.disconnect = plugs.connect, plugs.disconnect
 
@@ -137,6 +138,7 @@ class NetworkService:
         for record in users:
             state.networks[record.name] = record
             state.addresses.open(record)
+            state.drivers.setdefault(record.driver, RemoteDriver(state.nl, record.driver, state.plugins))
             self._ensure(record)
         state.firewall = Firewall(ruleset.table_name(state.instance_id), state.desired)
         if state.netd.open():
@@ -148,7 +150,7 @@ class NetworkService:
         """A network that can't be made again must not keep the engine from starting: its containers' starts will tell."""
         try:
             self._state.drivers[record.driver].ensure(record)
-        except (KeyError, OSError, NotFound, Forbidden, InvalidArgument) as err:
+        except (OSError, NotFound, Forbidden, InvalidArgument) as err:
             log.error("network %s: %s", record.name, err)
 
     def _open_bridge(self, known: NetworkRecord | None, users: list[NetworkRecord]) -> list[NetworkRecord]:
@@ -193,13 +195,14 @@ class NetworkService:
             if any(e.names for e in each.endpoints):
                 self._state.servers[each.container_id] = each.servers
 
-        def forget(conn: Any) -> None:
-            for (ident,) in conn.execute("SELECT id FROM endpoints").fetchall():
-                if ident not in keep:
-                    conn.execute("DELETE FROM endpoints WHERE id = ?", (ident,))
+        def forget(conn: Any) -> list[Endpoint]:
+            gone = [e for e in load_endpoints(conn) if e.id not in keep]
+            conn.executemany("DELETE FROM endpoints WHERE id = ?", [(e.id,) for e in gone])
+            return gone
 
-        await self._db.write(forget)
+        gone = await self._db.write(forget)
         await self._state.call(self._adopt, live, pid_of)
+        await self._plugs.ended(gone)
         self._healing.start()
         if self._state.cluster is not None:
             await self._state.cluster.start(Parts.of(self._state, self._db, self._catalog))
@@ -248,7 +251,8 @@ class NetworkService:
             if state.firewall.exists():
                 state.firewall.remove()
             for network in state.networks.values():
-                state.drivers[network.driver].remove(network)
+                if not state.drivers[network.driver].keeps:
+                    state.drivers[network.driver].remove(network)
         except OSError as err:
             log.warning("removing the networks: %s", err)
 

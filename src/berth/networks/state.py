@@ -16,13 +16,16 @@ from berth.kernel.nft.model import Table
 from berth.networks import ruleset
 from berth.networks.drivers.contract import Driver
 from berth.networks.drivers.esp import Esp
+from berth.networks.drivers.remote import RemoteDriver
 from berth.networks.firewall import Firewall
 from berth.networks.ipam.book import AddressBook
+from berth.networks.ipam.remote import RemoteIpam
 from berth.networks.netd_link import NetdLink
 from berth.networks.options import NetworkOptions
 from berth.networks.publishing import Publisher
 from berth.networks.records import Endpoint, NetworkRecord
 from berth.networks.resolver import Resolver, Resolving
+from berth.plugins.client import Plugins
 
 if TYPE_CHECKING:
     from berth.networks.cluster.service import Cluster
@@ -45,6 +48,7 @@ class State:
         self.instance_id = instance_id
         self.options = options
         self.netd = netd
+        self.plugins = Plugins()
         self.cluster = cluster  # what hosts share, None without a cluster store
         self.resolver = Resolver(netd, options.dns)
         self.networks: dict[str, NetworkRecord] = {}  # by name
@@ -58,6 +62,21 @@ class State:
     async def call(self, work: Callable[..., T], *args: Any) -> T:
         """On the networks' worker thread: every system call is made there, never on the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.thread, work, *args)
+
+    def find_driver(self, name: str) -> Driver:
+        """The driver of this name: one of ours, or a plugin, which is activated. On the worker thread.
+
+        Raises: NotFound in Docker's words, BerthError of what the plugin says.
+        """
+        found = self.drivers.get(name)
+        if found is None:
+            found = RemoteDriver(self.nl, name, self.plugins)
+            found.activate()
+            self.drivers[name] = found
+        return found
+
+    def ipam_of(self, network: NetworkRecord) -> RemoteIpam:
+        return RemoteIpam(self.plugins, network.ipam_driver)
 
     def desired(self) -> Table:
         """The firewall table as it should be now."""

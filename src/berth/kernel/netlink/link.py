@@ -214,6 +214,12 @@ def set_link(
     return Request(RTM_NEWLINK, 0, body + LINK.encode({k: v for k, v in values.items() if v is not None}))
 
 
+def move_link(index: int, netns_fd: int, name: str, mac: str = "") -> Request:
+    """The request that moves a link into another network namespace under a new name, and perhaps with another MAC."""
+    values = {"net_ns_fd": netns_fd, "ifname": name, **({"address": mac} if mac else {})}
+    return Request(RTM_NEWLINK, 0, IFINFOMSG.pack(0, 0, index, 0, 0) + LINK.encode(values))
+
+
 def set_bridge_port(index: int, *, isolated: bool | None = None, hairpin: bool | None = None) -> Request:
     """The request that changes what is given of a bridge's port. ``isolated``: it reaches the bridge only, never another
     isolated port (Linux 4.18). ``hairpin``: what comes in by it may go out by it again."""

@@ -7,6 +7,7 @@
     macvlan.py   a MAC and addresses of its own on a link of the host's
     ipvlan.py    addresses of its own behind the MAC of a link of the host's; parent.py: the link both stand on
     overlay.py   a bridge on each host, joined by VXLAN; esp.py encrypts between the hosts
+    remote.py    somebody else's program, by Docker's remote-driver protocol; found when a network names it
 
 ``container:<id>`` is no network and has no driver: the container's init joins the other's namespace, which has its endpoints
 already (engine/containers/endpoints.py).

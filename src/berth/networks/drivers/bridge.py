@@ -46,6 +46,7 @@ class BridgeDriver:
     scope = "local"
     publishes = True
     addressed = True
+    keeps = False
 
     def __init__(self, nl: Netlink, instance_id: str) -> None:
         self._nl = nl
@@ -161,6 +162,9 @@ class BridgeDriver:
 
     def detach(self, network: NetworkRecord, endpoint: Endpoint, inside: Sandbox) -> None:
         link.delete_link(self._nl, endpoint.host_link)
+
+    def leave(self, network: NetworkRecord, endpoint: Endpoint) -> None:
+        return
 
     def sweep(self, live: Iterable[Endpoint]) -> None:
         """Veths on the host whose container is gone (it was killed while it was attached)."""

@@ -31,6 +31,8 @@ class Driver(Protocol):
     """Ports can be published here: the container's addresses are behind this host."""
     addressed: bool
     """Endpoints get addresses of the network's subnets."""
+    keeps: bool
+    """Somebody else keeps its networks and endpoints: they stay when this engine ends, and are told of each that goes."""
 
     def plan(self, asked: NetworkRequest, network: NetworkRecord, others: Sequence[NetworkRecord]) -> None:
         """Fill ``network`` in from ``asked.options``. Raises: InvalidArgument, Conflict, Forbidden, Unsupported."""
@@ -57,6 +59,9 @@ class Driver(Protocol):
     def detach(self, network: NetworkRecord, endpoint: Endpoint, inside: Sandbox) -> None:
         """Take the interface of a living container away, from here or from inside; nothing when it is gone."""
 
+    def leave(self, network: NetworkRecord, endpoint: Endpoint) -> None:
+        """The endpoint is gone, with its container or after ``detach``; asked where ``keeps`` says so."""
+
     def sweep(self, live: Iterable[Endpoint]) -> None:
         """Remove interfaces of ours that belong to none of these endpoints."""
 
@@ -67,6 +72,7 @@ class Bare:
     scope = "local"
     publishes = False
     addressed = False
+    keeps = False
 
     def ensure(self, network: NetworkRecord) -> None:
         return
@@ -87,6 +93,9 @@ class Bare:
         return
 
     def detach(self, network: NetworkRecord, endpoint: Endpoint, inside: Sandbox) -> None:
+        return
+
+    def leave(self, network: NetworkRecord, endpoint: Endpoint) -> None:
         return
 
     def sweep(self, live: Iterable[Endpoint]) -> None:
