@@ -111,14 +111,14 @@ def delete_state(state: State) -> Request:
 
 
 def list_states(nl: Netlink) -> list[State]:
-    """Every state of ESP, without keys."""
+    """Every state of ESP, without keys. What the kernel only wishes for (no SPI yet) is none."""
     found = []
     for message in nl.dump(Request(GETSA, 0, b"")):
         if message.type != NEWSA:
             continue
         fields = _STATE.unpack_from(message.body)
         family = fields[22]
-        if fields[3] == _ESP:
+        if fields[3] == _ESP and any(fields[2]):
             found.append(
                 State(_ip(fields[4], family), _ip(fields[1], family), int.from_bytes(fields[2], "big"), fields[21])
             )
