@@ -142,7 +142,7 @@ def test_the_daemon_is_killed(engine: Plugged) -> None:
     engine.start()
     assert engine.inspect("stays")["State"]["Pid"] == pid
     assert "NetworkDriver.CreateNetwork" not in engine.calls()
-    assert [c["EndpointID"] for c in engine.calls("NetworkDriver.Leave")] == [ended]
+    eventually(lambda: [c["EndpointID"] for c in engine.calls("NetworkDriver.Leave")] == [ended])
     engine.docker("exec", "stays", "ping", "-c1", "-W2", "10.66.0.1")
     engine.docker("rm", "-f", "stays", "ends")
     engine.docker("network", "rm", "theirs")

@@ -155,6 +155,19 @@ def test_both_ip_versions(hosts: Hosts) -> None:
     eventually(lambda: pings(hosts.west, "moon", "sun", "-4"))
 
 
+def test_links_that_are_taken_away_come_back(hosts: Hosts) -> None:
+    made = hosts.east.docker("network", "create", "-d", "overlay", "wide").out.strip()
+    eventually(lambda: "wide" in names(hosts.west))
+    run(hosts.east, "sun", "--network", "wide")
+    run(hosts.west, "moon", "--network", "wide")
+    eventually(lambda: pings(hosts.east, "sun", "moon"))
+    for name in (f"vx-{made[:12]}", f"ov-{made[:12]}"):
+        hosts.west_room.run("ip", "link", "delete", name)
+        eventually(
+            lambda: pings(hosts.east, "sun", "moon") and pings(hosts.west, "moon", "sun"), 15, why=f"{name} is back"
+        )
+
+
 def test_a_host_that_leaves_and_returns(hosts: Hosts) -> None:
     """Killed: its names go when its lease ends, its containers' traffic stays; started again, they are back."""
     hosts.east.docker("network", "create", "-d", "overlay", "wide")

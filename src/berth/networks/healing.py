@@ -134,7 +134,8 @@ class Healing:
     def _ours(self) -> set[str]:
         state = self._state
         ends = {e.host_link for e in list(state.live.values()) if e.id in state.plugged}
-        return {"", *(n.link for n in state.networks.values() if n.link), *ends}
+        networks = list(state.networks.values())
+        return {"", *(n.link for n in networks if n.link), *(n.vxlan for n in networks if n.vxlan), *ends}
 
     def _check(self) -> None:
         self._checking = None

@@ -86,6 +86,11 @@ class NetworkRecord(msgspec.Struct):
         return next((s for s in self.subnets if s.is_ipv6), None)
 
     @property
+    def vxlan(self) -> str:
+        """The name of an overlay's VXLAN link; "" of other networks."""
+        return f"vx-{self.id[:12]}" if self.driver == "overlay" else ""
+
+    @property
     def encrypted(self) -> bool:
         """overlay with ``--opt encrypted``: what goes to other hosts goes by ESP."""
         return self.driver == "overlay" and self.options.get("encrypted", "false").lower() not in ("false", "0")

@@ -73,24 +73,26 @@ class OverlayDriver(BridgeDriver):
             self._esp.close_port()  # before there is a link that could send
             self._encrypted.add(network.id)
         super().ensure(network)
-        name = _vxlan(network)
+        name = network.vxlan
         try:
             found = link.find_link(self._nl, name)
             if found is not None and network.shared and fdb.local_address(self._nl, name) != self._address:
                 link.delete_link(self._nl, name)  # this host is reached elsewhere now
                 found = None
+            bridge = link.get_link(self._nl, network.link).ifindex
             if found is None:
-                found = self._add_vxlan(network, name)
+                found = self._add_vxlan(network, name, bridge)
+            elif found.master != bridge or not found.up:  # somebody made the bridge anew
+                self._nl.ask(link.set_link(found.ifindex, master=bridge, up=True))
             if network.id in self._peers:
                 fdb.flood_to(self._nl, found.ifindex, self._peers[network.id])
         except OSError as err:
             raise from_oserror(err, f"make the VXLAN link {name}") from err
 
-    def _add_vxlan(self, network: NetworkRecord, name: str) -> link.Link:
+    def _add_vxlan(self, network: NetworkRecord, name: str, bridge: int) -> link.Link:
         data: dict[str, int | str] = {"id": network.vni, "learning": 1, "port": esp.PORT if network.encrypted else PORT}
         if network.shared and self._address:
             data["local6" if ":" in self._address else "local"] = self._address
-        bridge = link.get_link(self._nl, network.link).ifindex
         link.add_link(self._nl, link.NewLink(
             name, "vxlan", link.VXLAN.encode(data), mtu=network.mtu, master=bridge, alias=alias_of(self._instance_id), up=True,
         ))  # fmt: skip
@@ -98,7 +100,7 @@ class OverlayDriver(BridgeDriver):
 
     def remove(self, network: NetworkRecord) -> None:
         self._peers.pop(network.id, None)
-        link.delete_link(self._nl, _vxlan(network))
+        link.delete_link(self._nl, network.vxlan)
         super().remove(network)
         if network.id in self._encrypted:
             self._encrypted.discard(network.id)
@@ -108,7 +110,7 @@ class OverlayDriver(BridgeDriver):
     def set_peers(self, network: NetworkRecord, addresses: Iterable[str]) -> None:
         """The other hosts of a network, by address: its broadcasts go there from now on."""
         self._peers[network.id] = frozenset(addresses)
-        found = link.find_link(self._nl, _vxlan(network))
+        found = link.find_link(self._nl, network.vxlan)
         if found is not None:
             fdb.flood_to(self._nl, found.ifindex, self._peers[network.id])
 
@@ -117,10 +119,6 @@ def _encrypted_mtu(plain: int) -> int:
     """What is left when ESP adds its header and IV (16 bytes), a trailer that fills up to fours (2 and more), and 16 of proof."""
     inside = plain + 30 - 32  # the UDP and VXLAN headers and the frame's are encrypted with it
     return inside // 4 * 4 - 2 - 30
-
-
-def _vxlan(network: NetworkRecord) -> str:
-    return f"vx-{network.id[:12]}"
 
 
 def _vni(asked: NetworkRequest, taken: set[int], first: int) -> int:

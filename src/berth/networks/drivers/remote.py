@@ -143,6 +143,9 @@ class RemoteDriver:
         endpoint.mac = endpoint.mac or found.mac
         endpoint.mtu = found.mtu
 
+    def mend(self, network: NetworkRecord, endpoint: Endpoint) -> bool:
+        return True  # its plugin's to do
+
     def expose(self, network: NetworkRecord, endpoint: Endpoint) -> None:
         return
 
