@@ -76,6 +76,13 @@ class Model:
             if answer:
                 self.containers[answer["Id"]] = image_id
 
+    def commit(self) -> None:
+        if self.containers:
+            ident, number = self.random.choice(sorted(self.containers)), self.random.randrange(4)
+            answer = self._ask("POST", f"/commit?container={ident}&repo=r/made{number}&tag=1", b"{}")
+            if answer:
+                self.names[f"r/made{number}:1"] = answer["Id"]
+
     def remove_container(self) -> None:
         if self.containers:
             ident = self.random.choice(sorted(self.containers))
