@@ -65,7 +65,7 @@ async def create(services: Services, request: Request) -> None:
         await _with_progress(
             request,
             lambda progress: services.images.import_(
-                request.chunks(), repo=query.get("repo") or None, tag=query.get("tag") or None,
+                request.chunks(), origin=query["fromSrc"], repo=query.get("repo") or None, tag=query.get("tag") or None,
                 message=query.get("message", ""), changes=changes, platform=platform, progress=progress,
             ),
         )  # fmt: skip

@@ -175,8 +175,8 @@ class Images(Protocol):
         """``tag`` "" pushes every tag of the name that is here."""
 
     async def import_(
-        self, source: AsyncIterator[bytes], *, repo: str | None, tag: str | None, message: str, changes: list[str],
-        platform: str | None, progress: ProgressSink,
+        self, source: AsyncIterator[bytes], *, origin: str, repo: str | None, tag: str | None, message: str,
+        changes: list[str], platform: str | None, progress: ProgressSink,
     ) -> None: ...  # fmt: skip
 
     async def load(

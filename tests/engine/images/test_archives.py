@@ -5,11 +5,13 @@ from __future__ import annotations
 import bz2
 import gzip
 import hashlib
+import http.server
 import json
 import lzma
 import os
 import subprocess
 import tarfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -212,3 +214,36 @@ def test_an_old_docker_archive(daemon: Daemon, tmp_path: Path) -> None:
     ])  # fmt: skip
     assert daemon.docker("load", "-q", stdin=out).out == "Loaded image: t/old:1\n"
     assert ids(daemon) == {"t/old:1": f"sha256:{ident}"}
+
+
+class _Files(http.server.BaseHTTPRequestHandler):
+    content = b""
+
+    def do_GET(self) -> None:
+        found = self.path == "/fs.tar"
+        self.send_response(200 if found else 404)
+        self.end_headers()
+        self.wfile.write(self.content if found else b"nothing")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_import_from_a_url(daemon: Daemon) -> None:
+    _Files.content = layer_tar([Entry("x", b"x")])
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Files) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        where = f"127.0.0.1:{server.server_address[1]}"
+        for number, client in enumerate((daemon.docker, daemon.berth)):
+            lines = client("import", f"http://{where}/fs.tar", f"t/url:{number}").lines
+            assert lines[0] == f"Downloading from http://{where}/fs.tar" and lines[-1].startswith("sha256:")
+        assert daemon.api("GET", "/images/t/url:1/json").body["Comment"] == f"Imported from http://{where}/fs.tar"
+        refused = daemon.docker("import", f"http://{where}/other.tar", "t/no", check=False)
+        assert refused.code == 1 and "status 404" in refused.err
+        server.shutdown()
+    refused = daemon.docker("import", f"http://{where}/fs.tar", "t/no", check=False)
+    assert refused.code == 1 and "error downloading" in refused.err
+    assert "file:///etc/passwd: only http and https" in str(
+        daemon.api("POST", "/images/create?fromSrc=file:///etc/passwd")
+    )
+    assert sorted(ids(daemon)) == ["t/url:0", "t/url:1"]

@@ -82,14 +82,18 @@ def save(engine: Engine, flags: Flags) -> int:
 def import_(engine: Engine, flags: Flags) -> int:
     source = flags.args[0]
     repo, tag = split_name(flags.args[1], "latest") if len(flags.args) > 1 else ("", "")
-    if "://" in source:
-        raise InvalidArgument("importing from a URL is not there yet: give a file, or - for standard input")
+    is_remote = source.startswith(("http://", "https://"))
     path = "/images/create" + query(
-        fromSrc="-", repo=repo, tag=tag, message=flags.text("message"), platform=flags.text("platform")
+        fromSrc=source if is_remote else "-",
+        repo=repo,
+        tag=tag,
+        message=flags.text("message"),
+        platform=flags.text("platform"),
     )
     for change in flags.list_("change"):
         path += query(changes=change).replace("?", "&")
-    response = engine.send("POST", path, headers={"Content-Type": "text/plain"}, upload=_upload(source), fresh=True)
+    upload = () if is_remote else _upload(source)
+    response = engine.send("POST", path, headers={"Content-Type": "text/plain"}, upload=upload, fresh=True)
     from berth.cli.progress import show_progress
 
     show_progress(response.lines(), sys.stdout, quiet=False)
@@ -112,7 +116,7 @@ COMMANDS = {
         (1, -1), save, complete=("images",),
     ),
     "import": Command(
-        "[OPTIONS] file|- [REPOSITORY[:TAG]]", "Import the contents from a tarball to create a filesystem image",
+        "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]", "Import the contents from a tarball to create a filesystem image",
         [
             Flag("change", "list", "Apply Dockerfile instruction to the created image", "c"),
             Flag("message", "string", "Set commit message for imported image", "m"), _PLATFORM,

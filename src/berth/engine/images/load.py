@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-from berth.base.errors import InvalidArgument
+from berth.base.errors import BerthError, InvalidArgument
 from berth.base.ids import new_id, short_id
 from berth.content.leases import Lease
 from berth.engine.images.stores import Progress, Stores
@@ -64,6 +64,8 @@ class Pipe:
             while not self._chunks and not self._ended:
                 self._ready.wait()
             if not self._chunks:
+                if isinstance(self._failed, BerthError):
+                    raise self._failed
                 if self._failed is not None:
                     raise InvalidArgument("the client hung up before it had sent everything")
                 return b""
@@ -146,7 +148,7 @@ async def import_(
         created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         document = {
             "architecture": wanted.architecture, "os": wanted.os, "created": created, "config": config,
-            "history": [{"created": created, "comment": message or "Imported from -"}],
+            "history": [{"created": created, "comment": message}],
             "rootfs": {"type": "layers", "diff_ids": [diff_id]},
         }  # fmt: skip
         raw = json.dumps(document).encode()

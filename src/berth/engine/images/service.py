@@ -17,6 +17,7 @@ from berth.content.leases import Leases
 from berth.content.trash import Trash
 from berth.engine.images import commit, load, prune, pull, push, remove, render, save
 from berth.engine.images.commit import Commit
+from berth.engine.images.download import download, normal_url
 from berth.engine.images.durable import LayerSync, restore
 from berth.engine.images.manifests import render_manifests
 from berth.engine.images.record import ImageRecord, PreparedRootfs
@@ -243,12 +244,17 @@ class ImageService:
         await push.push(self._stores, name, tag, platform=platform, auth=auth, progress=progress)
 
     async def import_(
-        self, source: AsyncIterator[bytes], *, repo: str | None, tag: str | None, message: str, changes: list[str],
-        platform: str | None, progress: Progress,
+        self, source: AsyncIterator[bytes], *, origin: str, repo: str | None, tag: str | None, message: str,
+        changes: list[str], platform: str | None, progress: Progress,
     ) -> None:  # fmt: skip
+        """``origin``: the URL to fetch, "-" for what the client sends."""
+        if origin != "-":
+            origin = normal_url(origin)
+            progress({"status": f"Downloading from {origin}"})
+            source = download(origin)
         await load.import_(
-            self._stores, source, repo=repo, tag=tag, message=message, changes=changes, platform=platform,
-            progress=progress,
+            self._stores, source, repo=repo, tag=tag, message=message or f"Imported from {origin}", changes=changes,
+            platform=platform, progress=progress,
         )  # fmt: skip
 
     async def load(
