@@ -122,10 +122,12 @@ async def save(services: Services, request: Request) -> None:
 
 
 def _platform_of(request: Request) -> str | None:
-    """``platform`` of save and load: an OCI platform as JSON. Raises: InvalidArgument."""
+    """``platform``: an OCI platform as JSON. Raises: InvalidArgument."""
     text = request.query.get("platform", "")
-    if not text:
-        return None
+    return _parse_platform(text) if text else None
+
+
+def _parse_platform(text: str) -> str:
     try:
         value = json.loads(text)
         parts = [value["os"], value["architecture"], value.get("variant")]
@@ -139,11 +141,11 @@ async def prune(services: Services, request: Request) -> None:
 
 
 async def inspect(services: Services, request: Request) -> None:
-    request.respond_json(200, await services.images.inspect(request.groups[0]))
+    request.respond_json(200, await services.images.inspect(request.groups[0], _platform_of(request)))
 
 
 async def history(services: Services, request: Request) -> None:
-    request.respond_json(200, await services.images.history(request.groups[0]))
+    request.respond_json(200, await services.images.history(request.groups[0], _platform_of(request)))
 
 
 async def tag(services: Services, request: Request) -> None:
@@ -152,9 +154,11 @@ async def tag(services: Services, request: Request) -> None:
 
 
 async def remove(services: Services, request: Request) -> None:
+    platforms = [_parse_platform(value) for key, value in codec.pairs(request) if key == "platforms"]
     removed = await services.images.remove(
-        request.groups[0], force=codec.boolean(request, "force"), prune=not codec.boolean(request, "noprune")
-    )
+        request.groups[0], force=codec.boolean(request, "force"), prune=not codec.boolean(request, "noprune"),
+        platforms=platforms,
+    )  # fmt: skip
     request.respond_json(200, removed)
 
 

@@ -110,15 +110,18 @@ OPERATIONS: dict[str, Operation] = {
         "Images", {200: list[i.ImageSummary]}, {"all": "boolean", "digests": "boolean", "filters": "filters"},
         errors=(400,),
     ),
-    "images.inspect": Operation("All about one", {200: i.ImageInspect}, errors=_ONE),
-    "images.history": Operation("How it was made", {200: list[i.ImageHistoryResponseItem]}, errors=_ONE),
+    "images.inspect": Operation("All about one", {200: i.ImageInspect}, {"platform": "string"}, errors=(400, *_ONE)),
+    "images.history": Operation(
+        "How it was made", {200: list[i.ImageHistoryResponseItem]}, {"platform": "string"}, errors=(400, *_ONE)
+    ),
     "images.create": Operation(
         "Pull or import one", {200: STREAM},
         {"fromImage": "string", "fromSrc": "string", "repo": "string", "tag": "string", "platform": "string"},
         errors=(400, 404),
     ),
     "images.remove": Operation("Remove one", {200: list[i.ImageDeleteResponseItem]},
-                               {"force": "boolean", "noprune": "boolean"}, errors=_CHANGE),
+                               {"force": "boolean", "noprune": "boolean", "platforms": "string"},
+                               errors=(400, *_CHANGE)),
     "images.tag": Operation("Give one a name", {201: None}, {"repo": "string", "tag": "string"}, errors=(400, *_CHANGE)),
     "images.prune": Operation("Remove what nobody uses", {200: dict[str, Any]}, {"filters": "filters"}, errors=(400,)),
     "networks.list_": Operation("Networks", {200: list[n.Network]}, {"filters": "filters"}, errors=(400,)),

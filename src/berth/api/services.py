@@ -7,7 +7,7 @@ Every method raises kinds of ``base.errors`` with Docker's sentences; the error 
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from berth.spec.api.containers import (
@@ -192,13 +192,15 @@ class Images(Protocol):
         self, *, all_: bool, digests: bool, filters: Filters, shared_size: bool = False, manifests: bool = False
     ) -> list[ImageSummary]: ...
 
-    async def inspect(self, ref: str) -> ImageInspect: ...
+    async def inspect(self, ref: str, platform: str | None) -> ImageInspect: ...
 
-    async def history(self, ref: str) -> list[ImageHistoryResponseItem]: ...
+    async def history(self, ref: str, platform: str | None) -> list[ImageHistoryResponseItem]: ...
 
     async def tag(self, ref: str, repo: str, tag: str) -> None: ...
 
-    async def remove(self, ref: str, *, force: bool, prune: bool) -> list[ImageDeleteResponseItem]: ...
+    async def remove(
+        self, ref: str, *, force: bool, prune: bool, platforms: Sequence[str]
+    ) -> list[ImageDeleteResponseItem]: ...
 
 
 class Registries(Protocol):

@@ -16,6 +16,10 @@ def no_such_image(ref: str) -> str:
     return f"No such image: {ref}"
 
 
+def no_such_platform(ref: str, platform: str) -> str:
+    return f"image with reference {ref} was found but does not provide the specified platform ({platform})"
+
+
 def no_such_exec(exec_id: str) -> str:
     return f"No such exec instance: {exec_id}"
 

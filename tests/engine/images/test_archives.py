@@ -19,7 +19,18 @@ import pytest
 import zstandard
 
 from harness.daemon import Daemon
-from harness.images import Entry, busybox_image, layer_tar, oci_archive, oci_image, packaged_program
+from harness.images import (
+    OCI_INDEX,
+    Entry,
+    busybox_image,
+    digest,
+    docker_archive,
+    image_config,
+    layer_tar,
+    oci_archive,
+    oci_image,
+    packaged_program,
+)
 from harness.registry import skopeo
 
 pytestmark = pytest.mark.root
@@ -247,3 +258,81 @@ def test_import_from_a_url(daemon: Daemon) -> None:
         daemon.api("POST", "/images/create?fromSrc=file:///etc/passwd")
     )
     assert sorted(ids(daemon)) == ["t/url:0", "t/url:1"]
+
+
+def _two_platforms(tmp_path: Path) -> str:
+    """An index of an image for this machine and one for another, as an OCI archive."""
+    ours = oci_image([layer_tar([Entry("here", b"1")])], {"Cmd": ["here"]})
+    other = oci_image([layer_tar([Entry("there", b"22")])], {"Cmd": ["there"]}, arch="s390x")
+    entries = [
+        {
+            "mediaType": image.media_type, "digest": image.digest, "size": len(image.manifest),
+            "platform": {"os": "linux", "architecture": json.loads(image.blobs[image.config_digest])["architecture"]},
+        }
+        for image in (ours, other)
+    ]  # fmt: skip
+    index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()
+    blobs = {
+        **ours.blobs,
+        **other.blobs,
+        ours.digest: ours.manifest,
+        other.digest: other.manifest,
+        digest(index): index,
+    }
+    top = {
+        "mediaType": OCI_INDEX, "digest": digest(index), "size": len(index),
+        "annotations": {"io.containerd.image.name": "docker.io/t/multi:1"},
+    }  # fmt: skip
+    files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
+    files["index.json"] = json.dumps({"schemaVersion": 2, "manifests": [top]}).encode()
+    files |= {"blobs/" + key.replace(":", "/"): blob for key, blob in blobs.items()}
+    path = tmp_path / "multi.tar"
+    path.write_bytes(layer_tar(Entry(name, content) for name, content in files.items()))
+    return str(path)
+
+
+def test_one_platform_of_several(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.docker("load", "-q", "-i", _two_platforms(tmp_path))
+    for client in (daemon.docker, daemon.berth):
+        shown = client(
+            "image", "inspect", "--platform", "linux/s390x", "-f", "{{.Architecture}} {{.Config.Cmd}}", "t/multi:1"
+        )
+        assert shown.out == "s390x [there]\n"
+        history = client("history", "--platform", "linux/s390x", "--format", "{{.Size}}", "t/multi:1")
+        assert history.lines == ["2B"]
+        for command in (("image", "inspect"), ("history",), ("rmi",)):
+            refused = client(*command, "--platform", "linux/riscv64", "t/multi:1", check=False)
+            assert refused.code == 1, command
+            assert "t/multi:1 was found but does not provide the specified platform (linux/riscv64)" in refused.err
+    daemon.docker("create", "--name", "keeps", "--platform", "linux/s390x", "t/multi:1")
+    refused = daemon.docker("rmi", "--platform", "linux/s390x", "t/multi:1", check=False)
+    assert refused.code == 1 and "image is being used by stopped container" in refused.err
+    daemon.docker("rm", "keeps")
+    removed = daemon.berth("rmi", "--platform", "linux/s390x", "t/multi:1").lines
+    assert len(removed) == 2 and all(line.startswith("Deleted: sha256:") for line in removed)
+    assert daemon.docker("image", "inspect", "-f", "{{.Config.Cmd}}", "t/multi:1").out == "[here]\n"
+    assert daemon.docker("rmi", "t/multi:1").lines[0] == "Untagged: t/multi:1"
+    assert daemon.api("GET", "/images/json?all=1").body == []
+
+
+def test_inspect_tells_what_old_builders_wrote(daemon: Daemon, tmp_path: Path) -> None:
+    layer = layer_tar([Entry("x", b"x")])
+    document = json.loads(image_config([layer]))
+    document |= {"comment": "note", "docker_version": "19.03", "author": "me", "os.version": "10.1"}
+    ident = docker_archive(f"{tmp_path}/o.tar", ["t/o:1"], [layer], raw_config=json.dumps(document).encode())
+    daemon.docker("load", "-q", "-i", f"{tmp_path}/o.tar")
+    shown = daemon.api("GET", f"/images/{ident}/json").body
+    assert [shown[key] for key in ("Comment", "DockerVersion", "Author", "OsVersion")] == [
+        "note",
+        "19.03",
+        "me",
+        "10.1",
+    ]
+
+
+def test_intermediate_images_are_shown_with_all_only(daemon: Daemon) -> None:
+    daemon.load_busybox()
+    first = daemon.docker("commit", daemon.docker("create", "busybox").out.strip()).out.strip()
+    daemon.docker("commit", daemon.docker("create", first).out.strip(), "t/top")
+    assert first not in daemon.docker("images", "-q", "--no-trunc").lines
+    assert first in daemon.docker("images", "-aq", "--no-trunc").lines

@@ -100,26 +100,31 @@ def import_(engine: Engine, flags: Flags) -> int:
     return 0
 
 
-_PLATFORM = Flag("platform", "string", "Platform of the image")
+def _platform(verb: str) -> Flag:
+    text = f'{verb} only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")'
+    return Flag("platform", "string", text)
+
+
 COMMANDS = {
     "load": Command(
         "[OPTIONS]", "Load an image from a tar archive or STDIN",
         [
-            Flag("input", "string", "Read from tar archive file, instead of STDIN", "i"), _PLATFORM,
+            Flag("input", "string", "Read from tar archive file, instead of STDIN", "i"), _platform("Load"),
             Flag("quiet", "bool", "Suppress the load output", "q"),
         ],
         (0, 0), load,
     ),
     "save": Command(
         "[OPTIONS] IMAGE [IMAGE...]", "Save one or more images to a tar archive (streamed to STDOUT by default)",
-        [Flag("output", "string", "Write to a file, instead of STDOUT", "o"), _PLATFORM],
+        [Flag("output", "string", "Write to a file, instead of STDOUT", "o"), _platform("Save")],
         (1, -1), save, complete=("images",),
     ),
     "import": Command(
         "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]", "Import the contents from a tarball to create a filesystem image",
         [
             Flag("change", "list", "Apply Dockerfile instruction to the created image", "c"),
-            Flag("message", "string", "Set commit message for imported image", "m"), _PLATFORM,
+            Flag("message", "string", "Set commit message for imported image", "m"),
+            Flag("platform", "string", "Set platform if server is multi-platform capable"),
         ],
         (1, 2), import_,
     ),

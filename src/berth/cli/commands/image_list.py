@@ -7,6 +7,7 @@ import time
 
 from berth.cli import table
 from berth.cli.command import Command
+from berth.cli.commands.image_archives import oci_platform
 from berth.cli.commands.ps import parse_filters
 from berth.cli.flags import Flag
 from berth.client.engine import query
@@ -122,7 +123,8 @@ def history(engine: Engine, flags: Flags) -> int:
         "Size": ("SIZE", lambda r: human_size(r["Size"], 3) if flags.text("human") != "false" else str(r["Size"])),
         "Comment": ("COMMENT", lambda r: r["Comment"]),
     }
-    rows = engine.get(f"/images/{flags.args[0]}/history")
+    platform = oci_platform(flags.text("platform"))
+    rows = engine.get(f"/images/{flags.args[0]}/history" + query(platform=platform))
     table.show(
         columns, ("ID", "CreatedSince", "CreatedBy", "Size", "Comment"), rows, flags.text("format"), quiet="ID",
         quiet_on=flags.on("quiet"),
@@ -137,10 +139,10 @@ COMMANDS = {
         [
             Flag("all", "bool", "Show all images (default hides intermediate images)", "a"),
             Flag("digests", "bool", "Show digests"),
-            Flag("filter", "list", "Filter output based on conditions provided", "f"), _FORMAT,
+            Flag("filter", "filter", "Filter output based on conditions provided", "f"), _FORMAT,
             Flag("no-trunc", "bool", "Don't truncate output"),
             Flag("quiet", "bool", "Only show image IDs", "q"),
-            Flag("tree", "bool", "List multi-platform images as a tree"),
+            Flag("tree", "bool", "List multi-platform images as a tree (EXPERIMENTAL)"),
         ],
         (0, 1), images,
     ),
@@ -148,7 +150,12 @@ COMMANDS = {
         "[OPTIONS] IMAGE", "Show the history of an image",
         [
             _FORMAT, Flag("human", "bool", "Print sizes and dates in human readable format", "H", "true"),
-            Flag("no-trunc", "bool", "Don't truncate output"), Flag("quiet", "bool", "Only show image IDs", "q"),
+            Flag("no-trunc", "bool", "Don't truncate output"),
+            Flag(
+                "platform", "string",
+                'Show history for the given platform. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")',
+            ),
+            Flag("quiet", "bool", "Only show image IDs", "q"),
         ],
         (1, 1), history,
     ),

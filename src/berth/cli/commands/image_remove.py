@@ -6,6 +6,7 @@ import sys
 
 from berth.base.errors import BerthError
 from berth.cli.command import Command
+from berth.cli.commands.image_archives import oci_platform
 from berth.cli.commands.ps import parse_filters
 from berth.cli.flags import Flag
 from berth.client.engine import query
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 def rmi(engine: Engine, flags: Flags) -> int:
     tail = query(force=flags.on("force"), noprune=flags.on("no-prune"))
+    for text in flags.list_("platform"):
+        for platform in text.split(","):
+            tail += query(platforms=oci_platform(platform)).replace("?", "&" if tail else "?")
     failed = False
     for ref in flags.args:
         try:
@@ -56,14 +60,19 @@ COMMANDS = {
     "rmi": Command(
         "[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images",
         [Flag("force", "bool", "Force removal of the image", "f"),
-         Flag("no-prune", "bool", "Do not delete untagged parents")],
+         Flag("no-prune", "bool", "Do not delete untagged parents"),
+         Flag(
+             "platform", "list",
+             'Remove only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")',
+             label="strings",
+         )],
         (1, -1), rmi,
     ),
     "image prune": Command(
         "[OPTIONS]", "Remove unused images",
         [
             Flag("all", "bool", "Remove all unused images, not just dangling ones", "a"),
-            Flag("filter", "list", 'Provide filter values (e.g. "until=<timestamp>")'),
+            Flag("filter", "filter", 'Provide filter values (e.g. "until=<timestamp>")'),
             Flag("force", "bool", "Do not prompt for confirmation", "f"),
         ],
         (0, 0), prune,

@@ -6,6 +6,7 @@ import sys
 
 from berth.base.errors import BerthError, InvalidArgument, NotFound
 from berth.cli.command import Command, sentence
+from berth.cli.commands.image_archives import oci_platform
 from berth.cli.flags import Flag
 from berth.client.engine import query, quote
 
@@ -23,6 +24,9 @@ _PATHS = {
     "network": "/networks/{}",
     "volume": "/volumes/{}",
 }
+_PLATFORM = """Inspect a specific platform of the multi-platform image.
+If the image or the server is not multi-platform capable, the command will error out if the platform does not match.
+'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)"""
 _TYPES = ("config", "container", "image", "network", "node", "plugin", "secret", "service", "task", "volume")
 """What docker knows; those of a swarm and plugins are answered by the engine's own sentence."""
 _OTHER_PATHS = {"config": "/configs/{}", "node": "/nodes/{}", "plugin": "/plugins/{}/json", "secret": "/secrets/{}",
@@ -36,11 +40,15 @@ def _inspect(engine: Engine, flags: Flags, kinds: Sequence[str]) -> int:
         from berth.cli import formats
 
         template = formats.parse(format_, strict=True)
-    size = flags.on("size") if kinds[0] == "container" else False
+    more = {}
+    if kinds[0] == "container" and flags.on("size"):
+        more["container"] = query(size=True)
+    if tuple(kinds) == ("image",):
+        more["image"] = query(platform=oci_platform(flags.text("platform")))
     found, failures = [], []
     for ref in flags.args:
         try:
-            found.append(_find(engine, ref, kinds, size=size))
+            found.append(_find(engine, ref, kinds, more))
         except BerthError as err:
             failures.append(sentence(err))
     if template is None:
@@ -63,11 +71,12 @@ def _print_whole(found: list[Any]) -> None:
     print(json.dumps(found, indent=4, ensure_ascii=False) if found else "[]")
 
 
-def _find(engine: Engine, ref: str, kinds: Sequence[str], *, size: bool) -> Any:
+def _find(engine: Engine, ref: str, kinds: Sequence[str], more: dict[str, str]) -> Any:
+    """``more``: the query, by kind."""
     for kind in kinds:
         path = {**_PATHS, **_OTHER_PATHS}[kind].format(quote(ref, "/:@"))
         try:
-            return engine.get(path + (query(size=True) if size and kind == "container" else ""))
+            return engine.get(path + more.get(kind, ""))
         except NotFound:
             if len(kinds) == 1:
                 raise
@@ -95,7 +104,7 @@ def _of(kinds: Sequence[str], usage: str, help_: str) -> Command:
     if kinds == ("network",):
         options.append(Flag("verbose", "bool", "Verbose output for diagnostics", "v"))
     if kinds == ("image",):
-        options.append(Flag("platform", "string", "Inspect a specific platform of a multi-platform image"))
+        options.append(Flag("platform", "string", _PLATFORM))
     return Command(f"[OPTIONS] {usage} [{usage}...]", help_, options, (1, -1), run)
 
 

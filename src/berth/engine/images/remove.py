@@ -86,6 +86,17 @@ class Removal:
                 return
             raise obstacle.conflict(image.id)
         await self._untag(image, images.names_of(image.id))
+        await self._forget(image)
+
+    async def platform(self, image: Image, *, force: bool) -> None:
+        """One of the images of a name; the name stays with the others, and goes with the last. Raises: Conflict."""
+        obstacle = self._container_obstacle(image.id, stopped=not force)
+        if obstacle is not None:
+            raise obstacle.conflict(image.id)
+        await self._forget(image)
+
+    async def _forget(self, image: Image) -> None:
+        images = self._stores.images
         await self._stores.call(images.delete, image.id)
         failpoints.hit("images.deleted")
         self._stores.publish("image", "delete", image.id, {"name": image.id})
@@ -137,5 +148,15 @@ async def remove(
             await removal.by_name(image, name, shown, force=force)
         else:
             await removal.by_id(image, force=force)
+    await stores.collect()
+    return removal.records
+
+
+async def remove_platforms(stores: Stores, images: list[Image], *, force: bool, users: Users) -> Records:
+    """Raises: Conflict."""
+    removal = Removal(stores, users)
+    async with stores.change:
+        for image in images:
+            await removal.platform(image, force=force)
     await stores.collect()
     return removal.records

@@ -42,7 +42,8 @@ def render_inspect(stores: Stores, image: Image, config: Config) -> ImageInspect
     document = config.document
     found: dict[str, Any] = {
         "Id": image.id, "RepoTags": tags, "RepoDigests": digests, "Parent": image.parent, "Comment": _comment(document),
-        "Created": str(document.get("created") or "0001-01-01T00:00:00Z"), "DockerVersion": "",
+        "Created": str(document.get("created") or "0001-01-01T00:00:00Z"),
+        "DockerVersion": str(document.get("docker_version") or ""),
         "Author": str(document.get("author") or ""), "Config": {"Env": None, "Cmd": None, "Entrypoint": None,
         "WorkingDir": "", "User": "", "Labels": None, "Volumes": None, "OnBuild": None, **config.config},
         "Architecture": config.platform.architecture, "Os": config.platform.os, "Size": image.size,
@@ -52,10 +53,15 @@ def render_inspect(stores: Stores, image: Image, config: Config) -> ImageInspect
     }  # fmt: skip
     if config.platform.variant:
         found["Variant"] = config.platform.variant
+    if document.get("os.version"):
+        found["OsVersion"] = str(document["os.version"])
     return cast("ImageInspect", found)
 
 
 def _comment(document: Mapping[str, Any]) -> str:
+    """The image's own, else its last step's."""
+    if document.get("comment"):
+        return str(document["comment"])
     history = document.get("history")
     last = history[-1] if isinstance(history, list) and history else {}
     return str(last.get("comment") or "") if isinstance(last, dict) else ""

@@ -46,9 +46,7 @@ def _one(stores: Stores, text: str, find: Find, wanted: Platform | None) -> Want
         image_id = stores.images.find_name(name, wanted)
         found = stores.images.find(image_id or "")
         if found is None:
-            raise NotFound(
-                f"image with reference {name.familiar} was found but does not provide the specified platform ({wanted})"
-            )
+            raise NotFound(messages.no_such_platform(name.familiar, str(wanted)))
         return Wanted(found, (name,) if name.digest is None else ())
     return Wanted(image, (name,) if name.digest is None else (), named.target if named is not None else "")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -270,15 +270,21 @@ class ImageService:
         return save.stream(self._stores, chosen)
 
     async def list_(
-        self, *, all_: bool, digests: bool, filters: Filters, shared_size: bool = False, manifests: bool = False
-    ) -> list[ImageSummary]:
+        self, *, all_: bool, digests: bool, filters: Filters, shared_size: bool = False, manifests: bool = False,
+        containers: bool = False,
+    ) -> list[ImageSummary]:  # fmt: skip
+        """``all_``: with images that have no name and others built on them. ``containers``: count them; -1 else."""
+        images = self._stores.images.all()
         chosen = render.choose(self._stores, filters, lambda ref: self._find(ref)[0], parse_moment_ns)
-        shared = render.shared_bytes(self._stores, self._stores.images.all()) if shared_size else {}
+        shared = render.shared_bytes(self._stores, images) if shared_size else {}
+        inner = set() if all_ else {image.parent for image in images}
         summaries = []
         for image, names in chosen:
+            if not names and image.id in inner:
+                continue
             summary = render.render_summary(
-                self._stores, image, containers=len(self._users(image.id)), shared_bytes=shared.get(image.id, -1),
-                names=names,
+                self._stores, image, containers=len(self._users(image.id)) if containers or manifests else -1,
+                shared_bytes=shared.get(image.id, -1), names=names,
             )  # fmt: skip
             if manifests:
                 summary["Manifests"] = await self._stores.call(
@@ -290,7 +296,7 @@ class ImageService:
     async def disk_usage(self) -> tuple[int, list[ImageSummary]]:
         """For ``system df``: bytes on the disk, and every image with its part of them."""
         total = await self._stores.call(self._stores.disk_bytes)
-        summaries = await self.list_(all_=True, digests=True, filters={})
+        summaries = await self.list_(all_=True, digests=True, filters={}, containers=True)
         sizes = await self._stores.call(render.disk_sizes, self._stores, self._stores.images.all())
         for summary in summaries:
             summary["Size"], summary["SharedSize"] = sizes.get(summary["Id"], (summary["Size"], 0))
@@ -302,13 +308,27 @@ class ImageService:
         )
         return {"ImagesDeleted": removed or None, "SpaceReclaimed": freed}
 
-    async def inspect(self, ref: str) -> ImageInspect:
-        image, _ = self._find(ref)
+    def _find_for(self, ref: str, platform: str | None) -> Image:
+        """As ``_find``; of a name for several platforms the one of ``platform``. Raises: NotFound where it has none."""
+        image, name = self._find(ref)
+        if not platform:
+            return image
+        wanted = parse_platform(platform)
+        if name is None:
+            found = image if image.platform == str(wanted) else None
+        else:
+            found = self._stores.images.find(self._stores.images.find_name(name, wanted) or "")
+        if found is None:
+            raise NotFound(messages.no_such_platform(name.tagged().familiar if name else ref, str(wanted)))
+        return found
+
+    async def inspect(self, ref: str, platform: str | None = None) -> ImageInspect:
+        image = self._find_for(ref, platform)
         config = await self._stores.call(self._stores.read_config, image.id)
         return render.render_inspect(self._stores, image, config)
 
-    async def history(self, ref: str) -> list[ImageHistoryResponseItem]:
-        image, _ = self._find(ref)
+    async def history(self, ref: str, platform: str | None = None) -> list[ImageHistoryResponseItem]:
+        image = self._find_for(ref, platform)
         config = await self._stores.call(self._stores.read_config, image.id)
         return render.render_history(self._stores, image, config)
 
@@ -331,8 +351,14 @@ class ImageService:
             await self._stores.call(images.name, name, named or Named("", {image.platform: image.id}))
         self._stores.publish("image", "tag", image.id, {"name": name.familiar})
 
-    async def remove(self, ref: str, *, force: bool, prune: bool) -> list[ImageDeleteResponseItem]:
+    async def remove(
+        self, ref: str, *, force: bool, prune: bool, platforms: Sequence[str] = ()
+    ) -> list[ImageDeleteResponseItem]:
+        """``platforms``: only those of the name's images go. Raises: NotFound, Conflict."""
         image, name = self._find(ref)
+        if platforms:
+            images = [self._find_for(ref, platform) for platform in platforms]
+            return await remove.remove_platforms(self._stores, images, force=force, users=self._users)
         return await remove.remove(self._stores, image, name, ref, force=force, users=self._users)
 
     def storage(self) -> tuple[str, str]:
