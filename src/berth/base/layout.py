@@ -8,7 +8,7 @@
   snapshots/<id>/fs                a committed layer (read-only by contract), ids are short decimal numbers
   snapshots/<id>/{fs,work}         an active snapshot: overlay upper and work
   snapshots/init/                  empty mount targets, the lowest layer of every container
-  containers/<id>/                 <id>-json.log[.N], hosts, resolv.conf, hostname
+  containers/<id>/                 <id>-json.log[.N]
   trash/  trash-images/            renamed here first, deleted in the background
   events/                          event journal
   tmp/
@@ -20,6 +20,7 @@
   c/<id[:32]>/shim.json            pid, start time, boot id, protocol version
   c/<id[:32]>/exit.json            the exit record (temporary name, fsync, rename)
   esp                              the nonce of this host's keys in encrypted overlays, until the kernel forgets them
+  containers/<id>/                 hosts, resolv.conf, hostname: written at each start, so that no start waits for a disk
   netd/table.json  netd/netd.sock  what netd serves (replaced atomically), how it is told
   python                           the sealed interpreter, where a memfd cannot serve
 """
@@ -90,8 +91,16 @@ class Layout(NamedTuple):
         return os.path.join(self.run_root, "berth.sock")
 
     @property
+    def networks(self) -> str:
+        return os.path.join(self.run_root, "containers")
+
+    @property
     def shims(self) -> str:
         return os.path.join(self.run_root, "c")
+
+    def network_files(self, container_id: str) -> str:
+        """Where a container's hosts, hostname and resolv.conf live: they are written anew at each start."""
+        return os.path.join(self.networks, container_id)
 
     @property
     def netd(self) -> str:
@@ -102,7 +111,7 @@ class Layout(NamedTuple):
         return os.path.join(self.run_root, "esp")
 
     def container_dir(self, container_id: str) -> str:
-        """Where a container's log and hosts files live."""
+        """Where a container's log lives."""
         return os.path.join(self.containers, container_id)
 
     def log_path(self, container_id: str) -> str:

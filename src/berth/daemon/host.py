@@ -25,7 +25,7 @@ def prepare_roots(layout: Layout) -> None:
         _ensure_tmpfs(layout.run_root)
         for path, mode in (
             (layout.data_root, 0o710), (layout.containers, 0o710), (layout.tmp, 0o700), (layout.shims, 0o700),
-            (layout.netd, 0o700),
+            (layout.netd, 0o700), (layout.networks, 0o700),
         ):  # fmt: skip
             os.makedirs(path, mode, exist_ok=True)
     except OSError as err:

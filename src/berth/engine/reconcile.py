@@ -143,7 +143,10 @@ async def _start(deps: Deps, container: Container) -> None:
 
 
 def _sweep_run_root(deps: Deps) -> None:
-    """Shim folders of containers that no row knows: their removal was cut off."""
+    """Folders of containers that no row knows: their removal was cut off."""
+    for entry in os.listdir(deps.layout.networks):
+        if deps.containers.find(entry) is None:
+            shutil.rmtree(deps.layout.network_files(entry), ignore_errors=True)
     known = {c.id[:32] for c in deps.containers}
     try:
         entries = os.listdir(deps.layout.shims)

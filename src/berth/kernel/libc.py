@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 
-_MACHINE = platform.machine()
+_MACHINE = os.uname().machine
 _NUMBERS: dict[str, tuple[int, int]] = {  # name → (x86_64, aarch64)
     "pivot_root": (155, 41), "setns": (308, 268), "unshare": (272, 97), "capset": (126, 91), "capget": (125, 90),
     "keyctl": (250, 219), "seccomp": (317, 277), "bpf": (321, 280), "open_tree": (428, 428), "move_mount": (429, 429),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import ctypes
 import fcntl
+import functools
 import os
 import resource
 import signal
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from berth.kernel.libc import NR, call, pointer_to, syscall
 from berth.spec.capabilities import ALL_CAPABILITIES
@@ -92,8 +95,15 @@ def prctl(option: int, arg2: int = 0, arg3: int = 0) -> int:
 
 def set_name(name: str) -> None:
     """The name that ps shows for this thread, at most 15 bytes."""
-    buffer = ctypes.create_string_buffer(name.encode()[:15])
-    prctl(PR_SET_NAME, ctypes.addressof(buffer))
+    none = ctypes.c_ulong(0)
+    call("prctl", PR_SET_NAME, pointer_to(name.encode()[:15]), none, none, none)
+
+
+def give_back_free_memory() -> None:
+    """The C library's free pages to the kernel (glibc's malloc_trim; another C library keeps them)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
 
 
 def close_range_cloexec(first: int) -> None:
@@ -130,8 +140,9 @@ def capability_mask(names: Iterable[str]) -> int:
     return mask
 
 
+@functools.cache
 def last_capability() -> int:
-    """The highest capability number that this kernel knows."""
+    """The highest capability number that this kernel knows; a zygote asks before it forks."""
     try:
         with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
             return int(file.read())
@@ -263,13 +274,24 @@ def set_domainname(name: str) -> None:
     call("setdomainname", raw, ctypes.c_size_t(len(raw)))
 
 
+_IGNORED = tuple(
+    int(number) for number in (
+        signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP, signal.SIGQUIT,
+    )
+)  # fmt: skip
+_SIG_DFL = 0
+
+
+def handle_signal(number: int, handler: Callable[[int, Any], object]) -> None:
+    """``signal.signal`` without its enums, which cost a shim 60 kB of pages of its own."""
+    _signal.signal(number, handler)
+
+
 def reset_signals() -> None:
     """Default dispositions and an empty mask, as a program expects after execve: what Python and the zygote ignore."""
-    for number in (
-        signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP, signal.SIGQUIT,
-    ):  # fmt: skip
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, set())
+    for number in _IGNORED:
+        _signal.signal(number, _SIG_DFL)
+    _signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def send_fds(sock: socket.socket, payload: bytes, fds: Iterable[int]) -> None:

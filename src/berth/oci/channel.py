@@ -1,4 +1,7 @@
-"""Frames between a parent and the child that becomes the container: 4 bytes of length, JSON, descriptors beside."""
+"""Frames between a parent and the child that becomes the container: 4 bytes of length, JSON, descriptors beside.
+
+A zero byte (JSON has none) ends the JSON where a ``tail`` follows: bytes that are handed on unread.
+"""
 
 from __future__ import annotations
 
@@ -12,31 +15,47 @@ from typing import Any
 from berth.base.errors import BerthError, Internal, from_wire
 
 MAX_FDS = 32
+# plain numbers: the socket module's are enums, which are slow to add and lie on many pages
+_SOL_SOCKET, _SCM_RIGHTS, _CLOEXEC = int(socket.SOL_SOCKET), int(socket.SCM_RIGHTS), int(socket.MSG_CMSG_CLOEXEC)
+_SPACE = socket.CMSG_SPACE(MAX_FDS * 4)
 
 
 class ChannelClosed(Exception):
     """The other side is gone (for a child that execs: it succeeded)."""
 
 
-def send(sock: socket.socket, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
-    """One frame; the descriptors ride on its first byte."""
+def frame_of(message: dict[str, Any], tail: bytes = b"") -> list[bytes]:
+    """The frame in parts: a tail may be long, and what is copied in a shim stays on pages of its own."""
     raw = json.dumps(message).encode()
-    frame = struct.pack(">I", len(raw)) + raw
-    if fds:
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
-        sent = sock.sendmsg([frame], ancillary)
-    else:
-        sent = sock.send(frame)
-    if sent < len(frame):
-        sock.sendall(frame[sent:])
+    if tail:
+        raw += b"\0"
+    return [struct.pack(">I", len(raw) + len(tail)) + raw, tail]
+
+
+def parse(raw: bytes | bytearray, start: int, end: int) -> dict[str, Any]:
+    """The message between two places, its tail as ``tail`` (bytes)."""
+    nul = raw.find(b"\0", start, end)
+    message: dict[str, Any] = json.loads(raw[start : end if nul < 0 else nul])
+    if nul >= 0:
+        message["tail"] = bytes(raw[nul + 1 : end])
+    return message
+
+
+def send(sock: socket.socket, message: dict[str, Any], fds: Sequence[int] = (), tail: bytes = b"") -> None:
+    """One frame; the descriptors ride on its first byte."""
+    frame = frame_of(message, tail)
+    ancillary = [(_SOL_SOCKET, _SCM_RIGHTS, array.array("i", fds))] if fds else []
+    sent = sock.sendmsg(frame, ancillary)
+    if sent < len(frame[0]) + len(tail):
+        sock.sendall(b"".join(frame)[sent:])
 
 
 def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """The next frame. Raises: ChannelClosed at the end of the stream."""
     fds: list[int] = []
-    head, ancillary, _, _ = sock.recvmsg(4, socket.CMSG_SPACE(MAX_FDS * 4), socket.MSG_CMSG_CLOEXEC)
+    head, ancillary, _, _ = sock.recvmsg(4, _SPACE, _CLOEXEC)
     for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+        if level == _SOL_SOCKET and kind == _SCM_RIGHTS:
             numbers = array.array("i")
             numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
             fds.extend(numbers)
@@ -55,7 +74,8 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]]:
             raise ChannelClosed
         chunks.append(chunk)
         length -= len(chunk)
-    return json.loads(b"".join(chunks)), fds
+    raw = b"".join(chunks)
+    return parse(raw, 0, len(raw)), fds
 
 
 def error_message(err: BaseException, step: str) -> dict[str, Any]:

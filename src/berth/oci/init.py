@@ -5,6 +5,7 @@ Order is the meaning here; each step says why it stands where it stands.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -38,10 +39,11 @@ def run(
     spaces: Spaces = PARKED,
     *,
     joined: bool,
+    make_cgroup: bool,
     staged: bool,
     kept_fds: Sequence[int] = (),
 ) -> NoReturn:
-    """Be init. ``joined``: born inside the cgroup already (v2). Never returns."""
+    """Be init. ``joined``: born inside the cgroup already (v2); ``make_cgroup``: it is not there yet. Never returns."""
     step = "prepare the container's init"
     fds: list[int] = []
     try:
@@ -53,6 +55,8 @@ def run(
         if spaces.fresh_user:
             channel.receive(sock)  # the parent has written the id maps
         # the cgroups first: the cgroup namespace's root is where we stand when it is made
+        if make_cgroup:
+            cgroup.make({})
         if not joined:
             cgroup.join()
         namespaces.enter(spaces)
@@ -75,8 +79,8 @@ def run(
 
         step = "read the request"
         request, fds, handed = sources.receive(sock)
-        spec, linux = request["spec"], request["spec"].get("linux") or {}
-        process = spec["process"]
+        spec = json.loads(request.pop("tail"))
+        linux, process = spec.get("linux") or {}, spec["process"]
         step = "join namespaces"
         usable = _ALL_TREES if spaces.known else namespaces.correct(spec, request["host_pid"])
         step = "set kernel parameters"
@@ -131,7 +135,7 @@ def run(
         step = "start"
         if gate is not None:
             gate.wait()
-        else:
+        elif not request["at_once"]:
             channel.receive(sock)
         if wanted:
             hooks.run_all(wanted, "startContainer", hooks.state_of(request, "created"))

@@ -10,13 +10,14 @@ import signal
 import socket
 import stat
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from berth.base.errors import BerthError, DeadlineExceeded, Internal, InvalidArgument, from_oserror
 from berth.kernel import idmap, tty
 from berth.kernel import process as p
 from berth.kernel.cgroups import Cgroup, Hierarchies
 from berth.oci import channel, hooks, init, labels, namespaces, notify, sources, tuning
+from berth.oci.document import Document
 from berth.oci.init import StageDefaults
 from berth.oci.namespaces import Spaces
 from berth.oci.process import become, prepare, set_oom_score
@@ -24,6 +25,14 @@ from berth.spec.shim import OverlayRootfs
 
 PATIENCE_S = 120.0
 """How long a child may take for one step (a bind source on a slow network filesystem) before it is killed."""
+
+
+class Forked(NamedTuple):
+    """An init on its way to where it waits."""
+
+    pid: int
+    sock: socket.socket
+    spaces: Spaces
 
 
 class InitHandle:
@@ -36,24 +45,29 @@ class InitHandle:
         self.netns_fd = netns_fd
         self.rtnl_fd = rtnl_fd
         self._sock = sock
+        self._at_once = False
 
     def create(
-        self, spec: Mapping[str, Any], rootfs: OverlayRootfs | None, stdio: Sequence[int], *, rows: int = 0,
-        cols: int = 0, init_path: str = "", exec_fifo: str = "", how: Mapping[str, Any] | None = None,
+        self, config: Document, rootfs: OverlayRootfs | None, stdio: Sequence[int], *, rows: int = 0,
+        cols: int = 0, init_path: str = "", exec_fifo: str = "", at_once: bool = False,
+        how: Mapping[str, Any] | None = None,
     ) -> tuple[int, list[str]]:  # fmt: skip
         """Everything up to execve. ``stdio``: three descriptors, or none with a terminal.
 
-        ``how``: id, bundle and annotations (for hooks and agents), keyring, no_pivot. Returns (master of the terminal or -1,
-        warnings). Raises: the kind of what failed, naming the step.
+        ``at_once``: the init goes on by itself, ``start`` then only waits for its execve. ``how``: id, bundle and
+        annotations (for hooks and agents), keyring, no_pivot. Returns (master of the terminal or -1, warnings).
+        Raises: the kind of what failed, naming the step.
         """
-        request = {"spec": spec, "rootfs": rootfs, "rows": rows, "cols": cols, "init_path": init_path,
+        request = {"rootfs": rootfs, "rows": rows, "cols": cols, "init_path": init_path, "at_once": at_once,
                    "exec_fifo": exec_fifo, "host_pid": os.getpid(), "pid": self.pid, **(how or {})}  # fmt: skip
-        _give_pipes(stdio, spec.get("linux") or {})
-        if sources.needed(spec, self.spaces):
-            sources.hand_over(self._sock, spec, self.spaces, rootfs)
-        answer, fds = self._ask(request, stdio)
+        if config.mentions(b'"uidMappings"'):
+            _give_pipes(stdio, config.linux)
+        if sources.needed(config, self.spaces):
+            sources.hand_over(self._sock, config.spec, self.spaces, rootfs)
+        self._at_once = at_once
+        answer, fds = self._ask(request, stdio, config.text)
         while "hooks" in answer:
-            self._run_hooks(spec["hooks"], request)
+            self._run_hooks(config.spec["hooks"], request)
             answer, fds = self._ask({"go": True}, ())
         return (fds[0] if fds else -1), list(answer.get("warnings") or ())
 
@@ -66,16 +80,17 @@ class InitHandle:
     def start(self) -> None:
         """Let it become its program. Raises: NotFound, Forbidden, InvalidArgument when execve refuses."""
         try:
-            channel.send(self._sock, {"start": True})
+            if not self._at_once:
+                channel.send(self._sock, {"start": True})
             message, _ = channel.receive(self._sock)
         except (channel.ChannelClosed, BrokenPipeError, ConnectionResetError):
             self._sock.close()
             return  # the end of the stream is execve's close-on-exec
         channel.raise_if_error(message)
 
-    def _ask(self, message: dict[str, Any], fds: Sequence[int]) -> tuple[dict[str, Any], list[int]]:
+    def _ask(self, message: dict[str, Any], fds: Sequence[int], tail: bytes = b"") -> tuple[dict[str, Any], list[int]]:
         try:
-            channel.send(self._sock, message, fds)
+            channel.send(self._sock, message, fds, tail)
             answer, received = channel.receive(self._sock)
         except TimeoutError as err:
             self.kill()
@@ -103,13 +118,25 @@ def park_init(
     cgroup: Cgroup, hierarchies: Hierarchies, defaults: StageDefaults, *, staged: bool = True,
     linux: Mapping[str, Any] | None = None, kept_fds: Sequence[int] = (),
 ) -> InitHandle:  # fmt: skip
-    """Fork an init into fresh namespaces and the (made, empty) cgroup; it stages what it can and blocks.
+    """``fork_init`` into a cgroup that is made, and ``wait_parked``."""
+    return wait_parked(fork_init(cgroup, hierarchies, defaults, staged=staged, linux=linux, kept_fds=kept_fds))
+
+
+def fork_init(
+    cgroup: Cgroup, hierarchies: Hierarchies, defaults: StageDefaults, *, staged: bool = True,
+    linux: Mapping[str, Any] | None = None, kept_fds: Sequence[int] = (), make_cgroup: bool = False,
+) -> Forked:  # fmt: skip
+    """Fork an init into fresh namespaces and the empty cgroup; it stages what it can and blocks.
 
     ``linux`` of the config, when it is known already, decides about the namespaces: fresh, the host's, or joined.
-    ``kept_fds``: from 3 on, to be the program's too. Raises: OSError, BerthError.
+    ``kept_fds``: from 3 on, to be the program's too. ``make_cgroup``: it is not there yet; where a process joins it by
+    itself (v1) and may, the init makes it as well, beside its parent's work. Raises: OSError, BerthError.
     """
     spaces = namespaces.plan(linux) if linux is not None else namespaces.PARKED
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    by_init = make_cgroup and cgroup.version == 1 and not spaces.in_user_namespace
+    if make_cgroup and not by_init:
+        cgroup.make({})
     cgroup_fd = cgroup.fork_fd()
     try:
         with _children_in(spaces.pid_path if spaces.user_path is None else None):
@@ -117,13 +144,19 @@ def park_init(
             if pid == 0:
                 ours.close()
                 init.run(
-                    theirs, cgroup, hierarchies, defaults, spaces, joined=cgroup_fd >= 0,
+                    theirs, cgroup, hierarchies, defaults, spaces, joined=cgroup_fd >= 0, make_cgroup=by_init,
                     staged=staged and not spaces.in_user_namespace, kept_fds=kept_fds,
                 )  # fmt: skip
     finally:
         if cgroup_fd >= 0:
             os.close(cgroup_fd)
     theirs.close()
+    return Forked(pid, ours, spaces)
+
+
+def wait_parked(forked: Forked) -> InitHandle:
+    """Raises: BerthError: what kept the init from parking; it is reaped."""
+    pid, ours, spaces = forked
     ours.settimeout(PATIENCE_S)
     try:
         if spaces.fresh_user:

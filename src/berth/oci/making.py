@@ -15,6 +15,7 @@ from berth.kernel import cgroups
 from berth.kernel import process as p
 from berth.oci import bundle, hooks, launch
 from berth.oci.dispatch import Program
+from berth.oci.document import Document
 from berth.oci.flags import Options
 from berth.oci.init import StageDefaults
 from berth.oci.record import Record, reserve, start_time
@@ -82,8 +83,8 @@ def _create(program: Program, handle: launch.InitHandle, record: Record, options
         "no_pivot": options.on("no-pivot"), "keyring": "" if options.on("no-new-keyring") else f"_ses.{record.id}",
     }  # fmt: skip
     console, warnings = handle.create(
-        spec, None, () if terminal else (0, 1, 2), rows=int(size.get("height") or 0), cols=int(size.get("width") or 0),
-        exec_fifo=record.fifo, how=how,
+        Document.of(spec), None, () if terminal else (0, 1, 2), rows=int(size.get("height") or 0),
+        cols=int(size.get("width") or 0), exec_fifo=record.fifo, how=how,
     )  # fmt: skip
     for warning in warnings:
         program.warn(warning)

@@ -133,7 +133,7 @@ def set_oom_score(value: int) -> list[str]:
 
 def _filter_flags(profile: Any) -> int:
     """Raises: InvalidArgument (an unknown flag)."""
-    if not isinstance(profile, Mapping):
+    if not isinstance(profile, dict):  # of JSON; to ask for Mapping would wake up the ABC machinery
         return 0
     flags = 0
     for name in profile.get("flags") or ():

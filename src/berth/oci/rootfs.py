@@ -27,7 +27,7 @@ from berth.kernel.files import (
 )
 from berth.oci import devices, mounts
 from berth.oci.copyup import copy_tree
-from berth.oci.stage import CHILDREN, STAGED, TREE_OF, Stage, make_readonly, mask, place_cgroups
+from berth.oci.stage import CHILDREN, STAGED, TREE_OF, Empty, Stage, make_readonly, mask, place_cgroups
 from berth.spec.shim import OverlayRootfs
 
 _NONE: Mapping[int, int] = MappingProxyType({})
@@ -114,9 +114,11 @@ def mount_all(
                 err, f'error mounting "{entry.source}" to rootfs at "{entry.place}"', op="mount", path=entry.place
             ) from err
     moved_masks = {p for t in trees for p in stage.masked | stage.readonly if p.startswith(f"/{t}/")}
+    empty = Empty()
     for path in linux.get("maskedPaths") or ():
         if path not in moved_masks:
-            mask(root_fd, path)
+            mask(root_fd, path, empty)
+    empty.close()
     for path in linux.get("readonlyPaths") or ():
         if path not in moved_masks:
             make_readonly(root_fd, path)

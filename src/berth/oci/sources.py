@@ -13,6 +13,7 @@ from typing import Any
 from berth.base.errors import InvalidArgument, from_oserror
 from berth.kernel import idmap
 from berth.oci import channel, mounts
+from berth.oci.document import Document
 from berth.oci.namespaces import Spaces
 from berth.spec.shim import OverlayRootfs
 
@@ -20,11 +21,13 @@ ROOT = -1
 _A_FRAME = 24
 
 
-def needed(spec: Mapping[str, Any], spaces: Spaces) -> bool:
+def needed(config: Document, spaces: Spaces) -> bool:
     """Cheap: asked at every start."""
     if spaces.in_user_namespace:
         return True
-    for entry in spec.get("mounts") or ():
+    if not config.mentions(b"shared", b"berth.now", b"idmap", b"Mappings"):
+        return False
+    for entry in config.spec.get("mounts") or ():
         options = entry.get("options") or ()
         if (
             "rshared" in options

@@ -87,7 +87,9 @@ class Stage:
         if os.path.isdir(self.path + "/sys/fs/cgroup"):
             place_cgroups(hierarchies, os.open(self.path + "/sys/fs/cgroup", os.O_PATH | os.O_CLOEXEC), True)
         base_fd = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self.masked = frozenset(p for p in masked if mask(base_fd, p))
+        empty = Empty()
+        self.masked = frozenset(p for p in masked if mask(base_fd, p, empty))
+        empty.close()
         self.readonly = frozenset(p for p in readonly if make_readonly(base_fd, p))
         os.close(base_fd)
         self.ready = True
@@ -175,7 +177,26 @@ def _own_group(key: str, where: str, attributes: int) -> int:
     raise OSError(2, "this process is in no group of the hierarchy", key)
 
 
-def mask(root_fd: int, path: str) -> bool:
+class Empty:
+    """What hides things: an empty read-only tmpfs of one container, mounted over each of its masked directories."""
+
+    def __init__(self) -> None:
+        self._fd = -1
+
+    def clone(self) -> int:
+        """A mount of it that stands nowhere yet. After: the last one was placed."""
+        if self._fd >= 0:  # it stands somewhere by now: older kernels clone nothing else
+            return m.open_tree(self._fd, "", m.OPEN_TREE_CLONE | m.AT_EMPTY_PATH)
+        self._fd = m.new_filesystem("tmpfs", ["nr_blocks=1", "nr_inodes=1", "mode=755"], _BASIC | m.ATTR_RDONLY)
+        return os.dup(self._fd)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def mask(root_fd: int, path: str, empty: Empty) -> bool:
     """Hide ``path``: a file behind the host's /dev/null, a directory behind an empty read-only tmpfs.
 
     False when there is nothing to hide. CVE-2025-31133: the source is the host's own null device, opened before the
@@ -186,7 +207,7 @@ def mask(root_fd: int, path: str) -> bool:
         return False
     try:
         if stat.S_ISDIR(os.fstat(target).st_mode):
-            fd = m.new_filesystem("tmpfs", ["nr_blocks=1", "nr_inodes=1", "mode=755"], _BASIC | m.ATTR_RDONLY)
+            fd = empty.clone()
         else:
             fd = m.open_tree(m.AT_FDCWD, "/dev/null", m.OPEN_TREE_CLONE)
             info = os.fstat(fd)

@@ -35,7 +35,7 @@ class Extras(NamedTuple):
 def has_listener(linux: Mapping[str, Any]) -> bool:
     """Whether the filter asks somebody outside."""
     profile = linux.get("seccomp")
-    if not isinstance(profile, Mapping):
+    if not isinstance(profile, dict):  # of JSON; to ask for Mapping would wake up the ABC machinery
         return False
     return profile.get("defaultAction") == "SCMP_ACT_NOTIFY" or any(
         r.get("action") == "SCMP_ACT_NOTIFY" for r in profile.get("syscalls") or ()

@@ -6,17 +6,17 @@ An event stays until it is acknowledged; a new daemon that says hello gets all t
 from __future__ import annotations
 
 import array
-import json
 import os
 import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from berth.oci import channel
 from berth.spec.shim import MAX_FRAME
 
 _ANCILLARY = socket.CMSG_SPACE(32 * 4)
+_SOL_SOCKET, _SCM_RIGHTS, _CLOEXEC = int(socket.SOL_SOCKET), int(socket.SCM_RIGHTS), int(socket.MSG_CMSG_CLOEXEC)
 MAX_BACKLOG = 4 << 20
 
 
@@ -32,7 +32,7 @@ class Conn:
         self.fd = sock.fileno()
         self._on_request = on_request
         self._on_gone = on_gone
-        self._in = bytearray()
+        self._in = b""
         self._fds: deque[int] = deque()
         self._out = bytearray()
         self.greeted = False
@@ -44,40 +44,44 @@ class Conn:
 
     def readable(self) -> None:
         try:
-            data, ancillary, _, _ = self.sock.recvmsg(65536, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, _, _ = self.sock.recvmsg(65536, _ANCILLARY, _CLOEXEC)
         except BlockingIOError:
             return
         except OSError:
             self.close()
             return
         for level, kind, raw in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            if level == _SOL_SOCKET and kind == _SCM_RIGHTS:
                 numbers = array.array("i")
                 numbers.frombytes(raw[: len(raw) - len(raw) % numbers.itemsize])
                 self._fds.extend(numbers)
         if not data:
             self.close()
             return
-        self._in += data
-        while len(self._in) >= 4 and not self.closed:
-            (length,) = struct.unpack_from(">I", self._in)
-            if length > MAX_FRAME:
+        self._in = self._take(self._in + data if self._in else data)
+
+    def _take(self, data: bytes) -> bytes:
+        """Hand on every whole frame; returns what is left of ``data``."""
+        at = 0
+        while len(data) - at >= 4 and not self.closed:
+            end = at + 4 + int.from_bytes(data[at : at + 4], "big")
+            if end - at - 4 > MAX_FRAME:
                 self.close()
-                return
-            if len(self._in) < 4 + length:
-                return
-            message = json.loads(bytes(self._in[4 : 4 + length]))
-            del self._in[: 4 + length]
+                break
+            if len(data) < end:
+                break
+            message = channel.parse(data, at + 4, end)
+            at = end
             fds = [self._fds.popleft() for _ in range(min(int(message.get("fds") or 0), len(self._fds)))]
             self._on_request(self, message, fds)
+        return data[at:] if at < len(data) else b""
 
     def send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
         if self.closed:
             return
-        raw = json.dumps(message).encode()
-        frame = struct.pack(">I", len(raw)) + raw
+        frame = b"".join(channel.frame_of(message))
         if fds:
-            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+            ancillary = [(_SOL_SOCKET, _SCM_RIGHTS, array.array("i", fds))]
             try:
                 sent = self.sock.sendmsg([frame], ancillary)
             except OSError:

@@ -6,14 +6,14 @@ parked ──create──▶ created ──start──▶ running ──init exi
 
 from __future__ import annotations
 
-import base64
+import binascii
 import gc
 import os
 import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from berth.base.clock import now_ns
@@ -23,6 +23,7 @@ from berth.kernel import tty
 from berth.kernel.cgroups import Cgroup, Hierarchies
 from berth.logs.writer import LogWriter, open_writer
 from berth.oci import launch
+from berth.oci.document import Document
 from berth.oci.driven.container import Driven
 from berth.oci.init import StageDefaults
 from berth.shim import records
@@ -54,21 +55,17 @@ class ExecState:
 class Shim:
     """State and event loop of one shim."""
 
-    def __init__(
-        self, control: socket.socket, hierarchies: Hierarchies, defaults: StageDefaults, parent: str, name: str,
-        init_path: str,
-    ) -> None:  # fmt: skip
+    def __init__(self, control: socket.socket, hierarchies: Hierarchies, cgroup: Cgroup, init_path: str) -> None:
         self._loop = EpollLoop()
         self._hierarchies = hierarchies
-        self._defaults = defaults
         self._init_path = init_path
-        self._cgroup: Cgroup = hierarchies.group(parent, name)
+        self._cgroup = cgroup
         self._init: launch.InitHandle | None = None  # ours: parked, or the container's
         self._driven: Driven | None = None  # the container of another runtime
         self._phase = "parked"
         self._id = ""
         self._shim_dir = ""
-        self._linux: dict[str, Any] = {}
+        self._config: Document | None = None
         self._log: LogWriter | None = None
         self._hub: Hub | None = None
         self._execs: dict[int, ExecState] = {}  # by pid
@@ -82,14 +79,9 @@ class Shim:
         self._after_ack: list[tuple[int, float, Callable[[], None]]] = []
         self._leaving = False
         self._later: deque[Callable[[], None]] = deque()
-        self._oom_before = 0
-        self._wake_read, wake_write = socket.socketpair()
-        self._wake_read.setblocking(False)
-        wake_write.setblocking(False)
-        self._wake_write = wake_write
-        signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, _noop)
-        self._loop.watch(self._wake_read.fileno(), EPOLLIN, self._child_signal)
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        self._loop.watch(self._wake_read, EPOLLIN, self._child_signal)
         self._add_conn(control)
 
     # --- the loop
@@ -211,7 +203,10 @@ class Shim:
         try:
             if handler is None:
                 raise InvalidArgument(f"the shim knows no operation {op!r}")
-            answer = handler(conn, message.get("args") or {}, fds)
+            args = message.get("args") or {}
+            if "tail" in message:
+                args["tail"] = message["tail"]
+            answer = handler(conn, args, fds)
         except BerthError as err:
             conn.send({"re": seq, "error": err.to_wire()})
         except OSError as err:
@@ -236,16 +231,9 @@ class Shim:
 
     # --- operations
 
-    def park(self, linux: dict[str, Any] | None, *, staged: bool) -> None:
-        """Make the cgroup and the init. ``linux``: of the config, for an init that is made for one container."""
-        self._cgroup.create()
-        try:
-            self._cgroup.apply_device_rules([])
-            self._init = launch.park_init(self._cgroup, self._hierarchies, self._defaults, staged=staged, linux=linux)
-        except BaseException:
-            self._cgroup.delete()
-            raise
-        self._oom_before = self._cgroup.oom_kills()
+    def park(self, forked: launch.Forked) -> None:
+        """Wait for the init to park, and say so. Raises: BerthError."""
+        self._init = launch.wait_parked(forked)
         for conn in self._conns:
             conn.send({"event": "parked", "pid": os.getpid(), "init": self._init.pid, "version": VERSION},
                       (self._init.netns_fd, self._init.rtnl_fd))  # fmt: skip
@@ -269,9 +257,9 @@ class Shim:
     def _op_create(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         if self._phase != "parked" or self._init is None:
             raise Conflict(f"the shim is {self._phase}")
-        spec, stdio = args["spec"], args["stdio"]
-        self._id, self._shim_dir, self._linux = args["id"], args["shim_dir"], spec.get("linux") or {}
-        warnings = [] if args.get("runtime") else self._fit_cgroup(args["cgroup"]["name"])
+        stdio = args["stdio"]
+        self._id, self._shim_dir, self._config = args["id"], args["shim_dir"], Document(args["tail"])
+        warnings = [] if args.get("runtime") else self._fit_cgroup(args["cgroup"]["name"], args["resources"])
         self._listen()
         self._log = open_writer(args["log"])
         hub = self._hub = Hub(
@@ -281,11 +269,11 @@ class Shim:
         pipes = _Pipes(tty=stdio["tty"], stdin=stdio["stdin"])
         try:
             if args.get("runtime"):
-                master = self._drive(args, pipes.child)
+                master = self._drive(args, self._config.spec, pipes.child)
             else:
                 master, more = self._init.create(
-                    spec, args["rootfs"], pipes.child, rows=stdio["rows"], cols=stdio["cols"],
-                    init_path=self._init_path if args.get("init") else "",
+                    self._config, args["rootfs"], pipes.child, rows=stdio["rows"], cols=stdio["cols"],
+                    init_path=self._init_path if args.get("init") else "", at_once=bool(args.get("start")),
                 )  # fmt: skip
                 warnings += more
         except BaseException:
@@ -295,11 +283,12 @@ class Shim:
         for options, fd in zip(args["attach"], fds, strict=False):
             self._attach(hub, options, os.dup(fd))
         self._phase = "created"
+        if args.get("start"):
+            self._op_start(conn, {}, [])
         return {"pid": self._process.pid, "warnings": warnings, "cgroup": self._cgroup.name}
 
-    def _fit_cgroup(self, name: str) -> list[str]:
+    def _fit_cgroup(self, name: str, resources: Mapping[str, Any]) -> list[str]:
         """The parked init's group becomes the container's; returns warnings."""
-        resources = self._linux.get("resources") or {}
         try:
             self._cgroup.rename(name)
             if not resources:
@@ -310,13 +299,13 @@ class Shim:
         except OSError as err:
             raise from_oserror(err, "set the container's limits", op="cgroup") from err
 
-    def _drive(self, args: dict[str, Any], stdio: list[int]) -> int:
+    def _drive(self, args: Mapping[str, Any], spec: Mapping[str, Any], stdio: list[int]) -> int:
         """The other runtime's container takes the network of the parked init, which is let go then; the master or -1."""
         assert self._init is not None
         driven = Driven(args["runtime"], self._id, self._shim_dir)
         place, size = args["cgroup"], args["stdio"]
         master = driven.create(
-            args["spec"], args["rootfs"], stdio, netns=f"/proc/{self._init.pid}/ns/net",
+            spec, args["rootfs"], stdio, netns=f"/proc/{self._init.pid}/ns/net",
             cgroups_path=f"/{place['parent'].strip('/')}/{place['name']}", rows=size["rows"], cols=size["cols"],
             init_path=self._init_path if args.get("init") else "",
         )  # fmt: skip
@@ -326,7 +315,6 @@ class Shim:
         self._init.close()
         self._remove_cgroup()
         self._cgroup = self._hierarchies.group(place["parent"], place["name"])
-        self._oom_before = self._cgroup.oom_kills()
         return master
 
     @property
@@ -337,10 +325,17 @@ class Shim:
 
     def _listen(self) -> None:
         try:
-            os.makedirs(self._shim_dir, 0o700, exist_ok=True)
-            path = os.path.join(self._shim_dir, "shim.sock")
-            if os.path.lexists(path):
+            try:
+                os.mkdir(self._shim_dir, 0o700)
+            except FileExistsError:
+                pass  # of its last run
+            except FileNotFoundError:
+                os.makedirs(self._shim_dir, 0o700)
+            path = self._shim_dir + "/shim.sock"
+            try:
                 os.unlink(path)
+            except FileNotFoundError:
+                pass
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             listener.bind(path)
             listener.listen(8)
@@ -396,7 +391,7 @@ class Shim:
                     pass
 
     def _op_exec(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        if self._phase != "running" or self._init is None or self._reaped_at:
+        if self._phase != "running" or self._init is None or self._config is None or self._reaped_at:
             raise Conflict("the container does not run")
         exec_id, stdio = args["exec_id"], args["stdio"]
         hub = Hub(
@@ -411,7 +406,7 @@ class Shim:
                 )
             else:
                 pid, pidfd, master = launch.exec_process(
-                    self._init.pidfd, self._cgroup, self._linux, args["process"], pipes.child, rows=stdio["rows"],
+                    self._init.pidfd, self._cgroup, self._config.linux, args["process"], pipes.child, rows=stdio["rows"],
                     cols=stdio["cols"],
                 )  # fmt: skip
         except BaseException:
@@ -436,9 +431,9 @@ class Shim:
         client = Client(
             self._loop, socket.socket(fileno=fd), stdin=options["stdin"], stdout=options["stdout"],
             stderr=options["stderr"], framed=options["framed"] and not hub.tty,
-            detach_keys=base64.b64decode(options["detach_keys"]),
+            detach_keys=binascii.a2b_base64(options["detach_keys"]),
         )  # fmt: skip
-        hub.attach(client, base64.b64decode(options["early"]))
+        hub.attach(client, binascii.a2b_base64(options["early"]))
 
     def _detached(self, exec_id: str | None) -> None:
         self._emit({"event": "detached", "exec_id": exec_id})
@@ -544,7 +539,7 @@ class Shim:
 
     def _child_signal(self, events: int) -> None:
         try:
-            self._wake_read.recv(512)
+            os.read(self._wake_read, 512)
         except BlockingIOError:
             pass
         self._reap()
@@ -581,7 +576,7 @@ class Shim:
             self._log.close()
         record: ExitRecord = {
             "id": self._id, "code": 128 + signalled if signalled else os.WEXITSTATUS(status), "signal": signalled,
-            "oom_killed": signalled == signal.SIGKILL and self._cgroup.oom_kills() > self._oom_before,
+            "oom_killed": signalled == signal.SIGKILL and self._cgroup.oom_kills() > 0,
             "at_ns": now_ns(),
         }  # fmt: skip
         self._record = record
@@ -671,17 +666,25 @@ def run_shim(
     linux: dict[str, Any] | None,
 ) -> None:  # fmt: skip
     """Be a shim until there is nothing left to keep. After: a fork from the zygote, whose ignored signals stay ignored."""
-    p.set_name("berth-shim")
-    p.prctl(p.PR_SET_CHILD_SUBREAPER, 1)
     gc.disable()  # nothing here makes cycles; a collection would unshare the zygote's pages
-    shim = Shim(control, hierarchies, defaults, parent, name, init_path)
+    p.handle_signal(signal.SIGCHLD, _noop)  # the zygote's reaps whatever ends
+    cgroup = hierarchies.group(parent, name)
     try:
-        shim.park(linux, staged=True)
-    except BerthError as err:
-        Conn(control, lambda *_: None, lambda _: None).send({"event": "failed", "error": err.to_wire()})
-        return
-    except OSError as err:
-        wire = from_oserror(err, f"park a shim: {err.filename or ''}").to_wire()
-        Conn(control, lambda *_: None, lambda _: None).send({"event": "failed", "error": wire})
+        # the fork before everything else: a page that this process has written to is copied once more after it
+        forked = launch.fork_init(cgroup, hierarchies, defaults, linux=linux, make_cgroup=True)
+        p.set_name("berth-shim")
+        p.prctl(p.PR_SET_CHILD_SUBREAPER, 1)
+        shim = Shim(control, hierarchies, cgroup, init_path)
+        shim.park(forked)
+    except (BerthError, OSError) as err:
+        _give_up(control, cgroup, err if isinstance(err, BerthError) else from_oserror(err, "park a shim"))
         return
     shim.run()
+
+
+def _give_up(control: socket.socket, cgroup: Cgroup, err: BerthError) -> None:
+    try:
+        cgroup.delete()
+    except OSError:
+        pass  # the error that is told is the first one
+    Conn(control, lambda *_: None, lambda _: None).send({"event": "failed", "error": err.to_wire()})

@@ -5,17 +5,19 @@ After pivot_root the files are another system's, after an upgrade another versio
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from berth.kernel.process import give_back_free_memory, last_capability
+
 MODULES = (
-    "array", "base64", "codecs", "ctypes", "encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_8",
-    "errno", "fcntl", "functools", "gc", "json", "json.decoder", "json.encoder", "linecache", "os", "platform",
-    "posixpath", "pty", "resource", "select", "signal", "socket", "stat", "struct", "subprocess", "termios", "time",
-    "traceback",
+    "array", "binascii", "codecs", "ctypes", "encodings.ascii", "encodings.latin_1", "encodings.utf_8", "errno", "fcntl",
+    "functools", "gc", "json", "json.decoder", "json.encoder", "os", "posixpath", "resource", "select", "signal", "socket",
+    "stat", "struct", "subprocess", "termios", "time",
     "berth.base.clock", "berth.base.errors", "berth.kernel.cgroups", "berth.kernel.cgroups.v1",
     "berth.kernel.cgroups.v2", "berth.kernel.files", "berth.kernel.idmap", "berth.kernel.idmapped_overlay",
     "berth.kernel.libc", "berth.kernel.lsm", "berth.kernel.mount",
@@ -52,6 +54,7 @@ def preload() -> None:
     from berth.spec.capabilities import DEFAULT_CAPABILITIES
 
     compile_default(frozenset(DEFAULT_CAPABILITIES))
+    last_capability()
     ctypes.create_string_buffer(8)
     time.strftime("%Y")
 
@@ -61,3 +64,31 @@ def seal() -> None:
     finders: list[Any] = sys.meta_path
     finders[:] = [_Seal]
     sys.path[:] = []
+
+
+_BLOCK, _LARGEST, _POOL, _POOL_HEAD = 16, 512, 16384, 48
+
+
+def settle() -> list[object]:
+    """Make this process's memory a good one to fork from; returns what has to be kept for that."""
+    gc.collect()
+    gc.freeze()
+    fillers = _fill_holes()
+    give_back_free_memory()  # a third of the heap after the imports: pages that each fork would have to copy the table of
+    return fillers
+
+
+def _fill_holes() -> list[object]:
+    """Use up what CPython's small-object pools have free, so that a fork's new objects lie together on pages of their own.
+
+    Else each falls into a hole on a page that it would have shared with the zygote. Returns what fills them, to be kept.
+    """
+    kept: list[object] = []
+    for size in range(2 * _BLOCK, _LARGEST + 1, _BLOCK):
+        length = size - sys.getsizeof(b"")
+        for number in range(_LARGEST * 16):
+            filler: object = bytes(length) if length > 0 else number + (1 << 20)
+            if id(filler) % _POOL == _POOL_HEAD:  # the first of a new pool: there is no hole any more
+                break
+            kept.append(filler)
+    return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from typing import Any
@@ -9,25 +10,33 @@ from typing import Any
 from berth.spec.shim import VERSION, ExitRecord
 
 
+@functools.cache
 def boot_id() -> str:
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
+    """Read once, in the zygote."""
+    return _read("/proc/sys/kernel/random/boot_id").decode().strip()
 
 
-def start_time(pid: int) -> int:
-    """Clock ticks since boot when the process started (proc(5) stat, field 22): with the pid, an identity."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        return int(file.read().rpartition(b")")[2].split()[19])
+def start_time() -> int:
+    """Clock ticks since boot when this process started (proc(5) stat, field 22): with the pid, an identity."""
+    return int(_read("/proc/self/stat").rpartition(b")")[2].split()[19])
 
 
 def write_shim(shim_dir: str, container_id: str) -> None:
-    record = {"pid": os.getpid(), "start_time": start_time(os.getpid()), "boot_id": boot_id(), "version": VERSION,
+    record = {"pid": os.getpid(), "start_time": start_time(), "boot_id": boot_id(), "version": VERSION,
               "id": container_id}  # fmt: skip
-    _write(os.path.join(shim_dir, "shim.json"), record)
+    _write(shim_dir + "/shim.json", record)
 
 
 def write_exit(shim_dir: str, record: ExitRecord) -> None:
-    _write(os.path.join(shim_dir, "exit.json"), dict(record))
+    _write(shim_dir + "/exit.json", dict(record))
+
+
+def _read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 4096)
+    finally:
+        os.close(fd)
 
 
 def _write(path: str, record: dict[str, Any]) -> None:

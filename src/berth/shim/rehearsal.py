@@ -9,7 +9,6 @@ cgroups, and an understudy for the init, so that nothing is forked or mounted.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 
 from berth.kernel.cgroups import Hierarchies
 from berth.oci import channel
-from berth.oci.init import StageDefaults
+from berth.oci.document import Document
 from berth.oci.launch import InitHandle
 from berth.shim.main import Shim
 from berth.spec.shim import AttachOptions, OverlayRootfs
@@ -38,13 +37,16 @@ class _Understudy(InitHandle):
         self.pidfd = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self.netns_fd = self.rtnl_fd = -1
         self._sock, self._far = socket.socketpair()
+        self._at_once = False
 
     def create(
-        self, spec: Mapping[str, Any], rootfs: OverlayRootfs | None, stdio: Sequence[int], *, rows: int = 0,
-        cols: int = 0, init_path: str = "", exec_fifo: str = "", how: Mapping[str, Any] | None = None,
+        self, config: Document, rootfs: OverlayRootfs | None, stdio: Sequence[int], *, rows: int = 0,
+        cols: int = 0, init_path: str = "", exec_fifo: str = "", at_once: bool = False,
+        how: Mapping[str, Any] | None = None,
     ) -> tuple[int, list[str]]:  # fmt: skip
+        self._at_once = at_once
         channel.send(self._far, {"ready": True, "warnings": []})
-        self._ask({"spec": spec, "rootfs": rootfs, "rows": rows, "cols": cols}, stdio)
+        self._ask({"rootfs": rootfs, "rows": rows, "cols": cols}, stdio, config.text)
         _, fds = channel.receive(self._far)
         os.write(fds[1], b"a line\n")
         for fd in fds:
@@ -64,18 +66,30 @@ def rehearse(folder: str) -> None:
     handler = signal.getsignal(signal.SIGCHLD)
     try:
         for number in range(ROUNDS):
-            shutil.rmtree(folder, ignore_errors=True)
+            _clear(folder)
             _play(folder, f"{number:064x}")
     finally:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, handler)
-        shutil.rmtree(folder, ignore_errors=True)
+        _clear(folder)
+
+
+def _clear(folder: str) -> None:
+    """``shutil.rmtree``, without the modules that it brings."""
+    for top, folders, names in os.walk(folder, topdown=False):
+        for name in names:
+            os.unlink(f"{top}/{name}")
+        for name in folders:
+            os.rmdir(f"{top}/{name}")
+    if os.path.isdir(folder):
+        os.rmdir(folder)
 
 
 def _play(folder: str, name: str) -> None:
     daemon, ours = socket.socketpair()
     daemon.settimeout(1)
-    shim = Shim(ours, _folders(folder), StageDefaults("", (), ()), "/parent", "slot", "")
+    hierarchies = _folders(folder)
+    shim = Shim(ours, hierarchies, hierarchies.group("/parent", "slot"), "")
     shim._cgroup.create()
     for file in ("tasks", "devices.deny", "devices.allow"):
         open(f"{folder}/devices/parent/slot/{file}", "w", encoding="ascii").close()
@@ -84,7 +98,7 @@ def _play(folder: str, name: str) -> None:
     client, theirs = socket.socketpair()
     with daemon, client:
         with theirs:
-            _ask(shim, daemon, "create", _request(folder, name), [theirs.fileno()])
+            _ask(shim, daemon, "create", _request(folder, name), [theirs.fileno()], tail=b"{}")
         _ask(shim, daemon, "start", {})
         shim._reaped_at = 1.0
         shim._reap()
@@ -96,8 +110,8 @@ def _play(folder: str, name: str) -> None:
     shim._loop.step(0)
     shim._goodbye()
     shim._loop.close()
-    for sock in (shim._wake_read, shim._wake_write):
-        sock.close()
+    for fd in (shim._wake_read, shim._wake_write):
+        os.close(fd)
 
 
 def _folders(folder: str) -> Hierarchies:
@@ -109,9 +123,9 @@ def _folders(folder: str) -> Hierarchies:
 
 def _ask(
     shim: Shim, daemon: socket.socket, op: str, args: Mapping[str, Any], fds: Sequence[int] = (), *,
-    answered: bool = True,
+    answered: bool = True, tail: bytes = b"",
 ) -> None:  # fmt: skip
-    channel.send(daemon, {"seq": 1, "op": op, "args": args, "fds": len(fds)}, fds)
+    channel.send(daemon, {"seq": 1, "op": op, "args": args, "fds": len(fds)}, fds, tail)
     for _ in range(3):  # the frame, then the output that it led to
         shim._loop.step(0)
         shim._timeout()
@@ -123,7 +137,7 @@ def _ask(
 def _request(folder: str, name: str) -> dict[str, Any]:
     return {
         "id": name,
-        "spec": {"process": {"args": ["true"]}, "linux": {"resources": {}}},
+        "resources": {},
         "rootfs": None,
         "stdio": {"tty": False, "stdin": True, "stdin_once": False, "rows": 0, "cols": 0},
         "log": {"driver": "json-file", "path": f"{folder}/log", "max_size": 1 << 20, "max_file": 3, "compress": False,

@@ -10,7 +10,6 @@ It ends with the daemon's end of the socket; what it forked goes on.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
@@ -21,7 +20,7 @@ from typing import Any
 
 def main(argv: list[str]) -> int:
     """``argv``: descriptor of the socket, cgroup parent, stage folder, path of the small init ("" for none)."""
-    from berth.shim.preload import preload, seal
+    from berth.shim.preload import preload, seal, settle
 
     preload()
     from berth.kernel import cgroups
@@ -42,10 +41,10 @@ def main(argv: list[str]) -> int:
     _leave_the_daemons_cgroup(hierarchies, parent)
     defaults = StageDefaults(stage, tuple(masked.split(":")), tuple(readonly.split(":")))
     rehearse(stage + "-rehearsal")
-    gc.collect()
-    gc.freeze()
     seal()
+    fillers = settle()
     _serve(control, _Forker(hierarchies, defaults, parent, init_path))
+    del fillers
     return 0
 
 
@@ -108,9 +107,7 @@ def _fork(run: Callable[[], None]) -> int:
         run()
         status = 0
     except BaseException:
-        import traceback
-
-        traceback.print_exc()
+        sys.__excepthook__(*sys.exc_info())  # the interpreter's own: the traceback module is 1 MB of the zygote
     finally:
         os._exit(status)
 

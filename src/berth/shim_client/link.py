@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from berth.base.errors import BerthError, Unavailable, from_wire
+from berth.oci import channel
 
 _ANCILLARY = socket.CMSG_SPACE(8 * 4)
 
@@ -36,7 +37,7 @@ class Link:
         self.closed = False
         self._loop.add_reader(sock.fileno(), self._readable)
 
-    async def ask(self, op: str, args: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
+    async def ask(self, op: str, args: dict[str, Any], fds: Sequence[int] = (), tail: bytes = b"") -> dict[str, Any]:
         """Send a request and wait for its answer. The descriptors stay the caller's.
 
         Raises: what the peer answered, Unavailable when it is gone.
@@ -47,7 +48,7 @@ class Link:
         seq = self._seq
         future: asyncio.Future[dict[str, Any]] = self._loop.create_future()
         self._waiting[seq] = future
-        self._send({"op": op, "seq": seq, "args": args, "fds": len(fds)}, [os.dup(fd) for fd in fds])
+        self._send({"op": op, "seq": seq, "args": args, "fds": len(fds)}, [os.dup(fd) for fd in fds], tail)
         try:
             return await future
         finally:
@@ -58,9 +59,8 @@ class Link:
         if not self.closed:
             self._send({"op": op, "seq": 0, "args": args}, ())
 
-    def _send(self, message: dict[str, Any], fds: Sequence[int]) -> None:
-        raw = json.dumps(message).encode()
-        self._out.append((struct.pack(">I", len(raw)) + raw, fds))
+    def _send(self, message: dict[str, Any], fds: Sequence[int], tail: bytes = b"") -> None:
+        self._out.append((b"".join(channel.frame_of(message, tail)), fds))
         self._flush()
 
     def _flush(self) -> None:

@@ -6,10 +6,11 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from berth.base.errors import BerthError, Internal, Unavailable, from_wire
+from berth.oci.document import Document
 from berth.shim_client.link import Link
 from berth.spec.shim import VERSION, AttachOptions, CreateRequest, ExecRequest
 
@@ -93,10 +94,10 @@ class Shim:
                 os.close(fd)
         self.netns_fd = self.rtnl_fd = -1
 
-    async def create(self, request: CreateRequest, fds: Sequence[int]) -> int:
-        """Everything up to execve; returns init's pid. Raises: the kind of what failed."""
+    async def create(self, request: CreateRequest, spec: Mapping[str, Any], fds: Sequence[int]) -> int:
+        """Everything up to execve of the config ``spec``; returns init's pid. Raises: the kind of what failed."""
         self.shim_dir = request["shim_dir"]
-        answer = await self._link.ask("create", dict(request), fds)
+        answer = await self._link.ask("create", dict(request), fds, Document.of(spec).text)
         self.init_pid = int(answer["pid"])
         return self.init_pid
 

@@ -2,7 +2,8 @@
 
 Transport: a connected AF_UNIX SOCK_STREAM socket. A frame is a 4-byte big-endian length (at most ``MAX_FRAME``) and that
 many bytes of JSON (UTF-8, one object). File descriptors travel by SCM_RIGHTS with the first byte of the frame that names
-them; ``fds`` in the message says how many. Peers check SO_PEERCRED: uid 0 only.
+them; ``fds`` in the message says how many. A zero byte ends the JSON where a tail follows: bytes that are handed on
+unread. Peers check SO_PEERCRED: uid 0 only.
 
 Every request has ``seq`` (a number the asker chose) and ``op``; its answer has ``re`` = that seq and either ``ok`` (a
 mapping) or ``error`` (``BerthError.to_wire()``). Events have ``event`` and ``n``, a number that grows by one per shim, so
@@ -99,19 +100,20 @@ class RuntimeProgram(TypedDict):
 class CreateRequest(TypedDict):
     """``create``: everything up to, but not, the execve. fds: one per entry of ``attach``, in order.
 
-    ``spec`` is an OCI runtime-spec config; ``spec.root.path`` is used when ``rootfs`` is None.
-    ``spec.linux.seccomp`` is either an OCI profile or the string "default" (compiled beforehand in the zygote).
+    The tail is an OCI runtime-spec config; its ``root.path`` is used when ``rootfs`` is None.
+    Its ``linux.seccomp`` is either an OCI profile or the string "default" (compiled beforehand in the zygote).
     Answer: ``{"pid": int}`` (the init's pid in the host's pid namespace).
     """
 
     id: str
-    spec: dict[str, Any]
+    resources: dict[str, Any]  # the config's linux.resources
     rootfs: OverlayRootfs | None
     stdio: Stdio
     log: LogConfig
     shim_dir: str
     cgroup: CgroupPlace
     attach: list[AttachOptions]
+    start: NotRequired[bool]  # and ``start`` in one go: nothing is to be done between the two
     init: NotRequired[bool]  # run the engine's small init as pid 1 (--init)
     runtime: NotRequired[RuntimeProgram | None]  # None: ours
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -31,6 +32,10 @@ def write_network_files(deps: Deps, container: Container, endpoints: Sequence[En
         container.row.config["Hostname"] = hostname_of(other.row)  # the name of whose network it is
         return paths(deps, other)
     found = paths(deps, container)
+    try:
+        os.mkdir(os.path.dirname(found.hosts), 0o755)
+    except FileExistsError:
+        pass  # of its last start
     row = container.row
     hc = row.host_config
     hostname = hostname_of(row)
@@ -105,8 +110,18 @@ def give_files(files: NetworkFiles, id_map: IdMap | None) -> None:
             os.chown(path, *id_map.root)
 
 
+def remove_network_files(deps: Deps, container: Container) -> None:
+    """A container that never started has none, one whose start failed may lack some."""
+    found = paths(deps, container)
+    for path in found:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(os.path.dirname(found.hosts))
+
+
 def paths(deps: Deps, container: Container) -> NetworkFiles:
-    directory = deps.layout.container_dir(container.id)
+    directory = deps.layout.network_files(container.id)
     return NetworkFiles(
         os.path.join(directory, "hostname"), os.path.join(directory, "hosts"), os.path.join(directory, "resolv.conf")
     )

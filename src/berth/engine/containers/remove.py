@@ -10,6 +10,7 @@ from typing import Any
 from berth.base.errors import Conflict
 from berth.engine.containers.deps import Deps, publish
 from berth.engine.containers.filters import prune_fits
+from berth.engine.containers.network_files import remove_network_files
 from berth.engine.containers.record import Container
 from berth.engine.containers.start import cancel_restart, drop_pending
 
@@ -80,6 +81,7 @@ async def remove_locked(deps: Deps, container: Container, *, volumes: bool) -> N
             conn.execute("DELETE FROM containers WHERE id = ?", (row.id,))
 
         await deps.db.write(delete)
+        remove_network_files(deps, container)
         deps.trash.discard(deps.layout.container_dir(row.id))
     except BaseException:
         container.removal = None

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import errno as errnos
+from collections.abc import Awaitable
 from typing import Any
 
 from berth.base import failpoints
@@ -68,6 +69,7 @@ def cancel_restart(container: Container) -> None:
 async def start_locked(deps: Deps, container: Container) -> None:
     """The work of ``start``. Locks: the container's is held."""
     row = container.row
+    started_before_ns = row.started_ns
     container.exited.clear()
     container.log_finished.clear()
     try:
@@ -77,6 +79,7 @@ async def start_locked(deps: Deps, container: Container) -> None:
     except BerthError as err:
         row.exit_code = exit_code_of(err)
         row.error = err.message
+        row.started_ns = started_before_ns
         row.phase = "exited" if row.started_ns else "created"
         container.exited.set()
         container.log_finished.set()
@@ -147,7 +150,7 @@ async def _launch(deps: Deps, container: Container) -> None:
         shim.on_event = lambda event: on_shim_event(deps, container, event)
         rows, cols = console_size(hc)
         request: CreateRequest = {
-            "id": row.id, "spec": spec, "rootfs": rootfs,
+            "id": row.id, "resources": spec["linux"].get("resources") or {}, "rootfs": rootfs,
             "stdio": {"tty": container.tty, "stdin": bool(row.config.get("OpenStdin")),
                       "stdin_once": bool(row.config.get("StdinOnce")), "rows": rows, "cols": cols},
             "log": logging,
@@ -157,30 +160,20 @@ async def _launch(deps: Deps, container: Container) -> None:
             "init": bool(deps.settings.init if hc.get("Init") is None else hc["Init"]),
             "runtime": deps.runtimes.program(str(hc.get("Runtime") or "")),
         }  # fmt: skip
+        # without a network to connect there is nothing to be done before the program runs, so nothing to be heard either
+        request["start"] = not endpoints and request["runtime"] is None
         clients = [p.client for p in pending]
         try:
-            created = asyncio.ensure_future(shim.create(request, [c.fileno() for c in clients]))
-            if endpoints:
-                connected = asyncio.ensure_future(_connect(deps, container, endpoints, shim))
-                results = await asyncio.gather(created, connected, return_exceptions=True)
-                for result in results:
-                    if isinstance(result, BaseException):
-                        raise result
-            row.pid = await created
+            created = asyncio.ensure_future(shim.create(request, spec, [c.fileno() for c in clients]))
+            if request["start"]:
+                await _all_of(created, _running(deps, container, shim, endpoints))
+            else:
+                await _all_of(created, *([_connect(deps, container, endpoints, shim)] if endpoints else []))
+                failpoints.hit("start.created")
+                await _all_of(shim.start(), _running(deps, container, shim, endpoints))
         finally:
             for client in clients:
                 client.close()
-        failpoints.hit("start.created")
-        shim.release_network()
-        container.shim = shim
-        container.endpoints = endpoints
-        row.phase = "running"
-        row.started_ns = now_ns()
-        row.exit_code = 0
-        row.error = ""
-        row.oom_killed = False
-        health.begin(deps, container)
-        await asyncio.gather(shim.start(), persist(deps, container))
         failpoints.hit("start.started")
     except BaseException as err:
         container.shim = None
@@ -224,6 +217,29 @@ def _userns(deps: Deps, container: Container) -> str | None:
             other = deps.containers.get(str(container.row.host_config[key]).partition(":")[2])
             return path if userns.remapped(deps.host.id_map, other.row.host_config) else None
     return "" if userns.remapped(deps.host.id_map, container.row.host_config) else None
+
+
+async def _all_of(*work: Awaitable[Any]) -> None:
+    """Let all of it end, then raise the first error."""
+    for result in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def _running(deps: Deps, container: Container, shim: Shim, endpoints: list[Endpoint]) -> None:
+    """Write down that it runs. Raises: ResourceExhausted."""
+    row = container.row
+    shim.release_network()
+    container.shim = shim
+    container.endpoints = endpoints
+    row.pid = shim.init_pid
+    row.phase = "running"
+    row.started_ns = now_ns()
+    row.exit_code = 0
+    row.error = ""
+    row.oom_killed = False
+    health.begin(deps, container)
+    await persist(deps, container)
 
 
 async def _connect(deps: Deps, container: Container, endpoints: list[Endpoint], shim: Shim) -> None:

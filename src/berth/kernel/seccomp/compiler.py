@@ -13,7 +13,7 @@ conditional ones; the arguments of one rule must all fit, except that one argume
 
 from __future__ import annotations
 
-import platform
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -69,9 +69,9 @@ def compile_profile(profile: Mapping[str, Any]) -> bytes:
 
 
 def _arches(profile: Mapping[str, Any]) -> list[str]:
-    host = _HOST_ARCHES.get(platform.machine(), ())
+    host = _HOST_ARCHES.get(os.uname().machine, ())
     if not host:
-        raise InvalidArgument(f"seccomp: no system call table for {platform.machine()}")
+        raise InvalidArgument(f"seccomp: no system call table for {os.uname().machine}")
     asked = profile.get("architectures")
     if not asked:
         return list(host)
