@@ -17,7 +17,7 @@ from berth.kernel.process import give_back_free_memory, last_capability
 MODULES = (
     "array", "binascii", "codecs", "ctypes", "encodings.ascii", "encodings.latin_1", "encodings.utf_8", "errno", "fcntl",
     "functools", "gc", "json", "json.decoder", "json.encoder", "os", "posixpath", "resource", "select", "signal", "socket",
-    "stat", "struct", "subprocess", "termios", "time",
+    "stat", "struct", "termios", "time",
     "berth.base.clock", "berth.base.errors", "berth.kernel.cgroups", "berth.kernel.cgroups.v1",
     "berth.kernel.cgroups.v2", "berth.kernel.files", "berth.kernel.idmap", "berth.kernel.idmapped_overlay",
     "berth.kernel.libc", "berth.kernel.lsm", "berth.kernel.mount",

@@ -8,8 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from berth.base import spawn
 from berth.base.errors import BerthError, DeadlineExceeded, Forbidden, Internal, InvalidArgument, NotFound, from_oserror
@@ -31,33 +30,18 @@ class Calls:
         self._argv = [program["path"], *program["args"], "--root", os.path.join(folder, "s"), "--log", self._log,
                       "--log-format", "json"]  # fmt: skip
 
-    def call(
-        self, *words: str, stdio: Sequence[int] = (), stdin: bytes | None = None, env: Mapping[str, str] | None = None
-    ) -> None:
+    def call(self, *words: str, stdio: Sequence[int] = ()) -> None:
         """Run ``words`` to their end. Raises: the kind of what the program said, Internal, DeadlineExceeded."""
         _forget(self._log)
-        null = subprocess.DEVNULL
-        streams = tuple(stdio) or (null if stdin is None else subprocess.PIPE, null, null)
+        argv = [*self._argv, *words]
         try:
-            process = spawn.start(
-                [*self._argv, *words],
-                env={**_ENV, **(env or {})},
-                stdin=streams[0],
-                stdout=streams[1],
-                stderr=streams[2],
-            )
-        except OSError as err:
-            raise from_oserror(err, f"run the runtime {self.name}", path=self._argv[0]) from err
-        try:
-            if stdin is not None:
-                process.communicate(stdin, PATIENCE_S)
-            status = process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            status = spawn.call(argv, env=_ENV, stdio=stdio, timeout_s=PATIENCE_S)
+        except TimeoutError:
             raise DeadlineExceeded(
                 f"the runtime {self.name} took longer than {PATIENCE_S:.0f} s to {words[0]}"
             ) from None
+        except OSError as err:
+            raise from_oserror(err, f"run the runtime {self.name}", path=self._argv[0]) from err
         if status:
             raise _error_of(self._last_error() or f"{self.name} {words[0]} ended with status {status}")
         _forget(self._log)
