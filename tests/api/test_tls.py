@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from berth.api.http.tls import server_context
-from harness import certs
+from harness.certificates import for_docker
 from harness.eventually import eventually
 from harness.fake_services import ApiServer
 from harness.wire import Wire
@@ -26,8 +26,8 @@ ATTACH = (
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("certs")
-    certs.make(str(path))
-    certs.make(str(path / "others"))
+    for_docker(str(path))
+    for_docker(str(path / "others"))
     return path
 
 

@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 import pytest
 
-from harness import certs, cli
+from harness import cli
+from harness.certificates import for_docker
 from harness.daemon import Daemon
 from harness.eventually import eventually
 from harness.ports import free_port
@@ -34,8 +35,8 @@ def berthd(*argv: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_stock_cli_over_tls(make_daemon: MakeDaemon, tmp_path: Path) -> None:
-    certs.make(str(tmp_path))
-    certs.make(str(tmp_path / "others"))
+    for_docker(str(tmp_path))
+    for_docker(str(tmp_path / "others"))
     port = free_port()
     daemon = make_daemon(
         "--host", f"tcp://127.0.0.1:{port}", "--tlsverify", "--tlscacert", f"{tmp_path}/ca.pem",

@@ -1,8 +1,9 @@
-"""A certificate authority of a test's own, made by the openssl program."""
+"""A certificate authority of a test's own, made by the openssl program; ``for_docker`` names files as the docker CLI does."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 
@@ -30,6 +31,16 @@ class Authority:
         _openssl("x509", "-req", "-days", "2", "-in", request, "-CA", self.certificate, "-CAkey", self._key,
                  "-CAcreateserial", "-extfile", extensions, "-out", certificate)  # fmt: skip
         return certificate, key
+
+
+def for_docker(folder: str) -> None:
+    """``ca.pem``, ``server-cert.pem``, ``server-key.pem``, ``cert.pem``, ``key.pem`` in ``folder`` (``DOCKER_CERT_PATH``)."""
+    authority = Authority(f"{folder}/authority")
+    pairs = {"server-": authority.issue("server", ("localhost", "127.0.0.1")), "": authority.issue("client")}
+    shutil.copy(authority.certificate, f"{folder}/ca.pem")
+    for prefix, (certificate, key) in pairs.items():
+        shutil.copy(certificate, f"{folder}/{prefix}cert.pem")
+        shutil.copy(key, f"{folder}/{prefix}key.pem")
 
 
 def _openssl(*words: str) -> None:
