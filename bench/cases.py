@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from bench import images, load, memory
+from bench import images, load, memory, networks
 from bench.engines import Engine
 
 LINES = 500_000
@@ -222,6 +222,15 @@ def _pull_memory(engines: Sequence[Engine], client: Client) -> dict[str, Figure]
     return {name: figure([value], "MB") for name, value in images.pull_memory(engines, client.program).items()}
 
 
+def _network_case(
+    measure: Callable[[Sequence[Engine]], networks.Samples], unit: str, *, more_is_better: bool = True
+) -> Callable[[Sequence[Engine], Client], dict[str, Figure]]:
+    def take(engines: Sequence[Engine], client: Client) -> dict[str, Figure]:
+        return {name: figure(each, unit, more_is_better=more_is_better) for name, each in measure(engines).items()}
+
+    return take
+
+
 CASES = {
     "idle-memory": Case("engine idle, PSS of its processes", "<= 70 MB", _idle_memory),
     "run-bridge": Case("run --rm busybox true, bridge, back to back", "1/6", _run_case()),
@@ -241,4 +250,32 @@ CASES = {
     "save": Case("save of the same", "1 x", _save),
     "load": Case("load of the same", "1 x", _load_archive),
     "pull-memory": Case("the engine's PSS while pulling it, at most", "<= 150 MB", _pull_memory),
+    "net-attach": Case(
+        "create a network, create, connect and start a container, API",
+        "1/2",
+        _network_case(networks.attach, "ms", more_is_better=False),
+    ),
+    "net-port-stream": Case(
+        "iperf3 from a neighbour through a published port",
+        "1 x",
+        _network_case(lambda engines: networks.through_a_port(engines, networks.stream), "Gbit/s"),
+    ),
+    "net-port-requests": Case(
+        "connections with one small request, the same way",
+        "1 x",
+        _network_case(lambda engines: networks.through_a_port(engines, networks.requests), "/s"),
+    ),
+    "net-between-stream": Case(
+        "iperf3 from container to container",
+        "1 x",
+        _network_case(lambda engines: networks.between(engines, networks.stream), "Gbit/s"),
+    ),
+    "net-between-requests": Case(
+        "connections with one small request, the same way",
+        "1 x",
+        _network_case(lambda engines: networks.between(engines, networks.requests), "/s"),
+    ),
+    "net-names": Case(
+        "names of 200 containers on one network, all resolved by one", "1 x", _network_case(networks.names, "/s")
+    ),
 }

@@ -37,3 +37,17 @@ def ensure_root() -> Path:
         link.symlink_to("xtables-nft-multi")
     (root / ".complete").touch()
     return root
+
+
+def ensure_program(package: str) -> list[str]:
+    """A program of the same suite, unpacked with its libraries: what to run. Raises: AptFailed."""
+    root = CACHE / f"{package}-{SUITE}"
+    if not (root / ".complete").exists():
+        print(f"bench: fetching {package} of Debian {SUITE} into {CACHE} (once)", flush=True)
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir(parents=True)
+        PrivateApt(CACHE / "apt", SUITE).unpack([package], root, with_dependencies=True)
+        (root / ".complete").touch()
+    loader = next(root.glob("**/ld-linux-*.so.*"))
+    folders = {str(library.parent) for library in root.glob("**/*.so.*")}
+    return [str(loader), "--library-path", ":".join(sorted(folders)), str(root / "usr" / "bin" / package)]

@@ -1,9 +1,9 @@
 """The firewall as it should be, as a value: one table ``inet berth_<instance>``, pure functions, no kernel.
 
     packet in ── raw ── prerouting ─┬─ input (a port for some clients only? drop)    ┌─ postrouting ── out
-               127/8?    dnat by    └─ forward ── to_<bridge> ───────────────────────┤   masquerade
-               drop      maps            unpublished? drop                           │
-    local ────── output: dnat by maps ───────────────────────────────────────────────┘
+               127/8?    published: └─ forward ── to_<bridge> ───────────────────────┤   masquerade
+               drop      dnat by maps    unpublished? drop                           │
+    local ────── output ─ published ─────────────────────────────────────────────────┘
 
 A published port is one element of a map, so publishing never touches a rule; ten thousand ports in a row are one element too. A
 bridge is a handful of rules and a chain. Drops of ours are final for everybody, accepts are not: a table of someone else's that
@@ -151,8 +151,9 @@ def desired(instance_id: str, bridges: Iterable[Bridge], endpoints: Iterable[End
         maps,
         (
             Chain("raw", _raw(), Hook("filter", "prerouting", "raw")),
-            Chain("prerouting", _translate(), Hook("nat", "prerouting", "dstnat")),
-            Chain("output", _translate(), Hook("nat", "output", "dstnat")),
+            Chain("published", _published()),
+            Chain("prerouting", _to_published(), Hook("nat", "prerouting", "dstnat")),
+            Chain("output", _to_published(), Hook("nat", "output", "dstnat")),
             Chain("postrouting", _postrouting(bridges), Hook("nat", "postrouting", "srcnat")),
             Chain("input", _input(), Hook("filter", "input", "filter")),
             *(Chain(b.chain, _to_bridge(b)) for b in bridges),
@@ -168,7 +169,12 @@ def _raw() -> tuple[Rule, ...]:
     )
 
 
-def _translate() -> tuple[Rule, ...]:
+def _to_published() -> tuple[Rule, ...]:
+    """One look at the routes a connection; what leaves for elsewhere asks no map."""
+    return (rule(st.to_local_address(), st.jump("published")),)
+
+
+def _published() -> tuple[Rule, ...]:
     comments = {
         "on": "published on one address", "some": "published for some clients", "ranges": "published ranges",
         "anywhere": "published on every address",
@@ -176,7 +182,7 @@ def _translate() -> tuple[Rule, ...]:
     rules = []
     for version in (4, 6):
         for field, columns in _COLUMNS.items():
-            parts = [st.to_local_address(), st.dnat(version, getattr(MAPS[version], field), *columns)]
+            parts = [st.dnat(version, getattr(MAPS[version], field), *columns)]
             if version == 6:  # ::1 can't be routed to a bridge: netd carries it
                 parts.insert(0, st.daddr(_LOOPBACK6, negated=True))
             rules.append(rule(*parts, comment=comments[field]))
@@ -209,7 +215,7 @@ def _postrouting(bridges: tuple[Bridge, ...]) -> tuple[Rule, ...]:
 
 
 def _to_bridge(bridge: Bridge) -> tuple[Rule, ...]:
-    rules = [rule(st.ct_state("established", "related"), st.accept())]
+    rules = []
     if bridge.icc:
         rules.append(rule(st.iifname(bridge.link), st.accept(), comment="between containers"))
     else:  # not by a published port either: where bridges filter, their ports' isolation says the same
@@ -232,7 +238,8 @@ def _without_nat(mode: str, version: int) -> Iterator[Rule]:
 
 
 def _forward(bridges: tuple[Bridge, ...], guard: bool) -> tuple[Rule, ...]:
-    rules = [
+    rules = [rule(st.ct_state("established", "related"), st.accept(), comment="most packets are of these")]
+    rules += [
         rule(st.iifname(b.link), st.oifname(b.link, negated=True), st.drop(), comment="internal")
         for b in bridges
         if b.internal
