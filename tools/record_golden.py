@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -62,22 +61,10 @@ def record(name: str, docker: str, environ: dict[str, str], versions: list[str],
             group, files, [docker], environ, lambda line: cli.run([docker, *golden.words(line)], env=environ)
         )
         outcomes[group.name] = [{"run": case.run, **result._asdict()} for case, result in found]
-        clean(docker, environ)
+        golden.clean(docker, environ)
     document = {"client": versions[0], "engine": versions[1], "outcomes": outcomes}
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{path.name}: {sum(map(len, outcomes.values()))} outcomes of Docker {versions[1]}")
-
-
-def clean(docker: str, environ: dict[str, str]) -> None:
-    """Remove what a group left."""
-    for listing, removal in (
-        ("ps -aq", "rm -fv"),
-        ("volume ls -q", "volume rm -f"),
-        ("network ls -q --filter type=custom", "network rm"),
-    ):
-        ids = subprocess.run([docker, *listing.split()], env=environ, capture_output=True, text=True).stdout.split()
-        if ids:
-            subprocess.run([docker, *removal.split(), *ids], env=environ, capture_output=True)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def outcome(case: Case, found: cli.Result, environ: Mapping[str, str]) -> Outcom
     if case.compare == "shape":
         return Outcome(found.code, _shape(_words(found.out)), _shape(_words(found.err)))
     replace = {environ.get("DOCKER_HOST", "?"): "<HOST>", environ.get("DOCKER_CONFIG", "?"): "<CONFIG>"}
-    out, err = (normal(text, replace) for text in (found.out, found.err))
+    out, err = (_NOISE.sub("", normal(text, replace)) for text in (found.out, found.err))
     if case.compare == "sorted":
         out = "".join(sorted(out.splitlines(keepends=True)))
     return Outcome(found.code, out, err)
@@ -105,16 +105,20 @@ def _words(text: str) -> str:
 
 
 _AGE = r"(?:Less than a second|About an? (?:minute|hour)|\d+ (?:second|minute|hour|day|week|month|year)s?|1 second)"
+_NOISE = re.compile(r'time="<TIME>" level=error msg="[^\n]*\n')
+"""What docker's own tar writer says besides: when it is stopped."""
 _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"(?:sha256:)?\b[0-9a-f]{64}\b", "<ID>"),
     (r"\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{12}\b", "<SHORTID>"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", "<TIME>"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4} [A-Z]+", "<TIME>"),
+    (r"/tmp/golden\w+", "<DIR>"),
     (r"/[^ \",]*/volumes/", "<VOLUMES>/"),
     (_AGE, "<AGE>"),
     (r"\b(?:172\.17|10\.231)\.\d+\.\d+\b", "<IP>"),
     (r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b", "<MAC>"),
     (r"\b\d+(?:\.\d+)?(?:B|kB|MB|GB|KiB|MiB|GiB)\b", "<SIZE>"),
+    (r"\b\d+\.\d\d%", "<PERCENT>"),
     (r"\[::1\]:\d{5}->", "[::1]:<PORT>->"),
     (r"SRun '", "Run '"),  # a slip of the pen in Docker 28
     (r" {2,}", "  "),
@@ -148,6 +152,18 @@ def _shape(text: str) -> str:
         elif not line.startswith(" ") and line:
             heading = ""
     return "".join(line + "\n" for line in kept)
+
+
+def clean(docker: str, environ: Mapping[str, str]) -> None:
+    """Remove what a group left: containers, volumes, networks; tags are its own to take back."""
+    for listing, removal in (
+        ("ps -aq", "rm -fv"),
+        ("volume ls -q", "volume rm -f"),
+        ("network ls -q --filter type=custom", "network rm"),
+    ):
+        ids = cli.run([docker, *listing.split()], env=environ, check=False).out.split()
+        if ids:
+            cli.run([docker, *removal.split(), *ids], env=environ, check=False)
 
 
 def words(line: str) -> list[str]:

@@ -9,7 +9,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 
-from berth.api import archives, containers, execs, images, networks, registries, swarm, system
+from berth.api import archives, containers, execs, images, networks, registries, swarm, system, volumes
 from berth.api.errors import status_of
 from berth.api.http.head import Malformed
 from berth.api.http.request import ClientGone, Request
@@ -40,7 +40,7 @@ class Route:
 
 def all_routes() -> list[tuple[str, str, Handler, bool]]:
     """Method, pattern, handler, and whether it is a stream; where two fit, the first pattern counts."""
-    modules = (system, containers, archives, execs, registries, images, networks, swarm)
+    modules = (system, containers, archives, execs, registries, images, networks, volumes, swarm)
     return [route for module in modules for route in module.ROUTES] + [("GET", "/openapi.json", document, False)]
 
 

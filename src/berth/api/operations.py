@@ -14,6 +14,7 @@ from berth.spec.api import containers as c
 from berth.spec.api import images as i
 from berth.spec.api import networks as n
 from berth.spec.api import system as s
+from berth.spec.api import volumes as v
 
 STREAM = "stream"
 """An answer without a length: raw bytes, frames of both streams, or JSON documents one a line."""
@@ -134,5 +135,10 @@ OPERATIONS: dict[str, Operation] = {
     "networks.disconnect": Operation("Disconnect a container", {200: None}, body=n.NetworkDisconnectRequest,
                                      errors=(400, 403, *_CHANGE)),
     "networks.prune": Operation("Remove what nobody uses", {200: dict[str, Any]}, {"filters": "filters"}, errors=(400,)),
+    "volumes.list_": Operation("Volumes", {200: v.VolumeListResponse}, {"filters": "filters"}, errors=(400,)),
+    "volumes.inspect": Operation("All about one", {200: v.Volume}, errors=_ONE),
+    "volumes.create": Operation("Make one", {201: v.Volume}, body=v.VolumeCreateOptions, errors=(400, 404, 501)),
+    "volumes.remove": Operation("Remove one", {204: None}, {"force": "boolean"}, errors=_CHANGE),
+    "volumes.prune": Operation("Remove what nobody uses", {200: dict[str, Any]}, {"filters": "filters"}, errors=(400,)),
     "swarm.refuse": Operation("Of swarms: this engine is in none", {}, errors=(503,)),
 }  # fmt: skip

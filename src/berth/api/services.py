@@ -27,11 +27,12 @@ from berth.spec.api.images import (
 )
 from berth.spec.api.networks import Network, NetworkCreateResponse
 from berth.spec.api.system import EventMessage, SystemInfo, SystemVersion
+from berth.spec.api.volumes import Volume, VolumeListResponse
 from berth.spec.streams import AttachPlan, CommitRequest, LogQuery, LogStream, PathArchive, PathStat, WaitResult
 
 __all__ = [
     "AttachPlan", "CommitRequest", "Containers", "Filters", "Images", "LogQuery", "LogStream", "Networks", "ProgressSink",
-    "Registries", "Services", "Session", "System", "WaitResult", "Waiter",
+    "Registries", "Services", "Session", "System", "Volumes", "WaitResult", "Waiter",
 ]  # fmt: skip
 
 Filters = Mapping[str, list[str]]
@@ -254,6 +255,21 @@ class System(Protocol):
     ) -> AsyncIterator[EventMessage]: ...
 
 
+class Volumes(Protocol):
+    """``/volumes``."""
+
+    async def list_(self, filters: Filters) -> VolumeListResponse: ...
+
+    async def inspect(self, name: str) -> Volume: ...
+
+    async def create(self, body: Mapping[str, Any]) -> Volume: ...
+
+    async def remove(self, name: str, *, force: bool) -> None: ...
+
+    async def prune(self, filters: Filters, *, named: bool) -> dict[str, Any]:
+        """``named``: also those that somebody gave a name."""
+
+
 class Disk(Protocol):
     """``/system/df``."""
 
@@ -269,3 +285,4 @@ class Services(NamedTuple):
     system: System
     disk: Disk
     registries: Registries
+    volumes: Volumes

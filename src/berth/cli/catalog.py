@@ -8,6 +8,7 @@ that two people adding commands do not meet.
 from __future__ import annotations
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "builder prune": ("system_prune", "builder prune", "Remove build cache"),
     "completion bash": ("completion", "bash", "Generate the autocompletion script for bash"),
     "completion fish": ("completion", "fish", "Generate the autocompletion script for fish"),
     "completion zsh": ("completion", "zsh", "Generate the autocompletion script for zsh"),
@@ -16,8 +17,16 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "attach",
         "Attach local standard input, output, and error streams to a running container",
     ),
+    "container commit": ("container_files", "commit", "Create a new image from a container's changes"),
+    "container cp": ("cp", "cp", "Copy files/folders between a container and the local filesystem"),
     "container create": ("run", "create", "Create a new container"),
+    "container diff": (
+        "container_files",
+        "diff",
+        "Inspect changes to files or directories on a container's filesystem",
+    ),
     "container exec": ("exec_", "exec", "Execute a command in a running container"),
+    "container export": ("container_files", "export", "Export a container's filesystem as a tar archive"),
     "container inspect": ("inspect", "inspect container", "Display detailed information on one or more containers"),
     "container kill": ("lifecycle", "kill", "Kill one or more running containers"),
     "container logs": ("logs", "logs", "Fetch the logs of a container"),
@@ -30,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "container rm": ("lifecycle", "rm", "Remove one or more containers"),
     "container run": ("run", "run", "Create and run a new container from an image"),
     "container start": ("lifecycle", "start", "Start one or more stopped containers"),
+    "container stats": ("stats", "stats", "Display a live stream of container(s) resource usage statistics"),
     "container stop": ("lifecycle", "stop", "Stop one or more running containers"),
     "container top": ("lifecycle", "top", "Display the running processes of a container"),
     "container unpause": ("lifecycle", "unpause", "Unpause all processes within one or more containers"),
@@ -80,15 +90,25 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "system dial-stdio": ("system", "system dial-stdio", "Proxy the stdio stream to the daemon connection"),
     "system events": ("system", "events", "Get real time events from the server"),
     "system info": ("info", "info", "Display system-wide information"),
+    "system prune": ("system_prune", "system prune", "Remove unused data"),
     "system verify": ("system_verify", "system verify", "Check the image store, and put it right"),
     "version": ("system", "version", "Show the Berth version information"),
+    "volume create": ("volume", "volume create", "Create a volume"),
+    "volume inspect": ("inspect", "inspect volume", "Display detailed information on one or more volumes"),
+    "volume ls": ("volume", "volume ls", "List volumes"),
+    "volume prune": ("volume", "volume prune", "Remove unused local volumes"),
+    "volume rm": ("volume", "volume rm", "Remove one or more volumes"),
 }
 
 SHORT: dict[str, str] = {
     "attach": "container attach",
+    "commit": "container commit",
+    "cp": "container cp",
     "create": "container create",
+    "diff": "container diff",
     "events": "system events",
     "exec": "container exec",
+    "export": "container export",
     "history": "image history",
     "images": "image ls",
     "import": "image import",
@@ -108,6 +128,7 @@ SHORT: dict[str, str] = {
     "run": "container run",
     "save": "image save",
     "start": "container start",
+    "stats": "container stats",
     "stop": "container stop",
     "tag": "image tag",
     "top": "container top",
@@ -126,9 +147,12 @@ ALIASES: dict[str, str] = {
     "image remove": "image rm",
     "network list": "network ls",
     "network remove": "network rm",
+    "volume list": "volume ls",
+    "volume remove": "volume rm",
 }
 
 GROUPS: dict[str, str] = {
+    "builder": "Manage builds",
     "completion": "Generate the autocompletion script for the specified shell",
     "container": "Manage containers",
     "context": "Manage contexts",
@@ -137,6 +161,7 @@ GROUPS: dict[str, str] = {
     "manifest": "Manage Docker image manifests and manifest lists",
     "network": "Manage networks",
     "system": "Manage Berth",
+    "volume": "Manage volumes",
 }
 
 COMMON = ("run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "search", "version", "info")

@@ -10,7 +10,7 @@ import os
 
 from berth.base.errors import BerthError
 from berth.cli import catalog
-from berth.cli.flags import Flag, Flags, UsageError, parse
+from berth.cli.flags import LISTS, Flag, Flags, UsageError, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _waiting_flag(rest: Sequence[str], known: Sequence[Flag]) -> Flag | None:
 def _flag_names(known: Sequence[Flag], last: str, given: Flags | None = None) -> Candidates:
     found: Candidates = []
     for flag in sorted(known, key=lambda f: f.name):
-        repeats = flag.kind in ("list", "filter")
+        repeats = flag.kind in LISTS
         if flag.hidden or flag.deprecated or (given is not None and given.given(flag.name) and not repeats):
             continue
         found.append((f"--{flag.name}", flag.help))

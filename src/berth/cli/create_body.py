@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from berth.base.errors import InvalidArgument
-from berth.cli import network_flags
+from berth.cli import network_flags, run_values
+from berth.cli.command import Failed
 from berth.spec.units import parse_bytes, parse_duration_ns
 
 TYPE_CHECKING = False
@@ -20,17 +21,14 @@ def build(flags: Flags, image: str, command: list[str]) -> dict[str, Any]:
     """Raises: InvalidArgument naming the option and the value."""
     tty, interactive, detach = flags.on("tty"), flags.on("interactive"), _on(flags, "detach")
     attach = {a.lower() for a in flags.list_("attach")}
-    for word in attach - {"stdin", "stdout", "stderr"}:
-        raise InvalidArgument(f"valid streams are STDIN, STDOUT and STDERR, not {word}")
-    if detach and attach:
-        raise InvalidArgument("Conflicting options: -a and -d")
+    _check(flags)
     attach_stdin = "stdin" in attach if attach else interactive and not detach
     body: dict[str, Any] = {
         "Hostname": flags.text("hostname"), "Domainname": flags.text("domainname"), "User": flags.text("user"),
         "AttachStdin": attach_stdin,
         "AttachStdout": "stdout" in attach if attach else not detach,
         "AttachStderr": "stderr" in attach if attach else not detach,
-        "Tty": tty, "OpenStdin": interactive or attach_stdin, "StdinOnce": attach_stdin,
+        "Tty": tty, "OpenStdin": interactive, "StdinOnce": interactive and attach_stdin,
         "Env": _env(flags), "Cmd": command or None, "Image": image, "WorkingDir": flags.text("workdir"),
         "Labels": _labels(flags),
     }  # fmt: skip
@@ -40,8 +38,6 @@ def build(flags: Flags, image: str, command: list[str]) -> dict[str, Any]:
         body["StopSignal"] = flags.text("stop-signal")
     if flags.given("stop-timeout"):
         body["StopTimeout"] = flags.number("stop-timeout")
-    if flags.given("mac-address"):
-        body["MacAddress"] = flags.text("mac-address")
     health = _health(flags)
     if health:
         body["Healthcheck"] = health
@@ -67,7 +63,7 @@ def ports_of(
     from berth.spec.ports import ANY_PORT, parse_publish
 
     for text in texts:
-        for port in parse_publish(text):
+        for port in parse_publish(_short_publish(text)):
             exposed[port.key] = {}
             host_port = "" if port.host == ANY_PORT else str(port.host)
             binding = {"HostIp": port.host_ip, "HostPort": host_port}
@@ -78,9 +74,69 @@ def _expose(texts: Sequence[str], exposed: dict[str, dict[str, Any]]) -> None:
     from berth.spec.ports import parse_port
 
     for text in texts:
-        inside, proto = parse_port(text)
+        if ":" in text:
+            raise InvalidArgument(f"invalid port format for --expose: {text}")
+        try:
+            inside, proto = parse_port(text)
+        except InvalidArgument as err:
+            raise InvalidArgument(f"invalid range format for --expose: {text}, error: {_why_no_range(text)}") from err
         for number in range(inside.first, inside.last + 1):
             exposed[f"{number}/{proto}"] = {}
+
+
+def _short_publish(text: str) -> str:
+    """``target=80,published=8080,protocol=udp`` as ``8080:80/udp``; anything else as it is."""
+    fields = dict(field.partition("=")[::2] for field in text.split(","))
+    if "target" not in fields:
+        return text
+    protocol = fields.get("protocol")
+    return f"{fields.get('published', '')}:{fields['target']}" + (f"/{protocol}" if protocol else "")
+
+
+def _why_no_range(text: str) -> str:
+    words = text.partition("/")[0].split("-", 1)
+    for word in words:
+        if not (word.isascii() and word.isdigit()):
+            return f'strconv.ParseUint: parsing "{word}": invalid syntax'
+        if int(word) > 0xFFFF:
+            return f'strconv.ParseUint: parsing "{word}": value out of range'
+    return f"invalid range specified for port: {text}" if len(words) == 2 else f"invalid port specification: {text}"
+
+
+def _check(flags: Flags) -> None:
+    """What docker says of single options before it asks the engine. Raises: InvalidArgument."""
+    for option in ("cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"):
+        if flags.given(option):
+            raise Failed(
+                f'"--{option}" is only supported on a Docker daemon running on windows, but the Docker daemon is running on linux'
+            )
+    if _on(flags, "detach") and flags.list_("attach"):
+        raise Failed("conflicting options: cannot specify both --attach and --detach")
+    if flags.text("log-driver") == "none" and flags.list_("log-opt"):
+        raise InvalidArgument("invalid logging opts for driver none")
+    swappiness = flags.number("memory-swappiness")
+    if swappiness != -1 and not 0 <= swappiness <= 100:
+        raise InvalidArgument(f"invalid value: {swappiness}. Valid memory swappiness range is 0-100")
+    mac = flags.text("mac-address")
+    if mac and not _is_mac(mac):
+        raise InvalidArgument(f"{mac} is not a valid mac address")
+    for option, kind, words in (
+        ("pid", "PID", ("host",)), ("uts", "UTS", ("host",)), ("userns", "USER", ("host",)),
+        ("cgroupns", "CGROUP", ("host", "private")),
+    ):  # fmt: skip
+        text = flags.text(option)
+        joined = option == "pid" and text.startswith("container:") and len(text) > len("container:")
+        if text and text not in words and not joined:
+            raise InvalidArgument(f"--{option}: invalid {kind} mode")
+
+
+def _is_mac(text: str) -> bool:
+    import re
+
+    return (
+        re.fullmatch(r"[0-9a-fA-F]{2}([:-])(?:[0-9a-fA-F]{2}\1){4}(?:[0-9a-fA-F]{2}\1){0,14}[0-9a-fA-F]{2}", text)
+        is not None
+    )
 
 
 def _on(flags: Flags, name: str) -> bool:
@@ -94,10 +150,9 @@ def _env(flags: Flags) -> list[str]:
     env: list[str] = []
     for path in flags.list_("env-file"):
         env += read_env_file(path)
-    for entry in flags.list_("env"):
+    given = {entry.partition("=")[0]: entry for entry in flags.list_("env")}
+    for entry in given.values():
         name, eq, _ = entry.partition("=")
-        if not name:
-            raise InvalidArgument(f"invalid environment variable: {entry}")
         if eq:
             env.append(entry)
         elif name in os.environ:
@@ -144,20 +199,28 @@ def _labels(flags: Flags) -> dict[str, str]:
     return labels
 
 
+_HEALTH_TIMES = {"interval": "Interval", "timeout": "Timeout", "start-period": "StartPeriod",
+                 "start-interval": "StartInterval"}  # fmt: skip
+
+
 def _health(flags: Flags) -> dict[str, Any]:
     if flags.on("no-healthcheck"):
-        if flags.given("health-cmd"):
+        if flags.given("health-cmd") or any(flags.given(f"health-{word}") for word in _HEALTH_TIMES):
             raise InvalidArgument("--no-healthcheck conflicts with --health-* options")
         return {"Test": ["NONE"]}
     health: dict[str, Any] = {}
     if flags.text("health-cmd"):
         health["Test"] = ["CMD-SHELL", flags.text("health-cmd")]
-    for option, key in (("health-interval", "Interval"), ("health-timeout", "Timeout"),
-                        ("health-start-period", "StartPeriod"), ("health-start-interval", "StartInterval")):  # fmt: skip
+    for word, key in _HEALTH_TIMES.items():
+        option = f"health-{word}"
         if flags.given(option):
-            health[key] = parse_duration_ns(flags.text(option), "--" + option)
+            health[key] = parse_duration_ns(flags.text(option).removeprefix("-"), "--" + option)
+            if flags.text(option).startswith("-"):
+                raise InvalidArgument(f"--{option} cannot be negative")
     if flags.given("health-retries"):
         health["Retries"] = flags.number("health-retries")
+        if health["Retries"] < 0:
+            raise InvalidArgument("--health-retries cannot be negative")
     return health
 
 
@@ -165,7 +228,12 @@ def _volumes(flags: Flags) -> tuple[list[str], dict[str, dict[str, Any]]]:
     binds: list[str] = []
     volumes: dict[str, dict[str, Any]] = {}
     for text in flags.list_("volume"):
-        if ":" not in text:
+        words = text.split(":")
+        if not text:
+            raise InvalidArgument("invalid empty volume spec")
+        if "" in words:
+            raise InvalidArgument(f"invalid spec: {text}: empty section between colons")
+        if len(words) == 1:
             volumes[text] = {}
             continue
         source, _, rest = text.partition(":")
@@ -178,10 +246,10 @@ def _volumes(flags: Flags) -> tuple[list[str], dict[str, dict[str, Any]]]:
 def _host_config(flags: Flags, bindings: dict[str, list[dict[str, str]]], binds: list[str]) -> dict[str, Any]:
     hc: dict[str, Any] = {
         "Binds": binds or None, "NetworkMode": network_flags.network_mode(flags), "PortBindings": bindings,
-        "RestartPolicy": parse_restart(flags.text("restart")), "AutoRemove": flags.on("rm"),
+        "RestartPolicy": run_values.restart(flags.text("restart")), "AutoRemove": flags.on("rm"),
         "CapAdd": flags.list_("cap-add") or None, "CapDrop": flags.list_("cap-drop") or None,
         "Dns": flags.list_("dns"), "DnsOptions": flags.list_("dns-option"), "DnsSearch": flags.list_("dns-search"),
-        "ExtraHosts": [h.replace("=", ":", 1) if ":" not in h.split("=")[0] else h for h in flags.list_("add-host")],
+        "ExtraHosts": [run_values.extra_host(text) for text in flags.list_("add-host")] or None,
         "GroupAdd": flags.list_("group-add") or None, "IpcMode": flags.text("ipc"), "PidMode": flags.text("pid"),
         "Privileged": flags.on("privileged"), "PublishAllPorts": flags.on("publish-all"),
         "ReadonlyRootfs": flags.on("read-only"), "SecurityOpt": _security(flags) or None,
@@ -194,16 +262,18 @@ def _host_config(flags: Flags, bindings: dict[str, list[dict[str, str]]], binds:
         "CpuQuota": flags.number("cpu-quota"), "CpuRealtimePeriod": flags.number("cpu-rt-period"),
         "CpuRealtimeRuntime": flags.number("cpu-rt-runtime"), "CpusetCpus": flags.text("cpuset-cpus"),
         "CpusetMems": flags.text("cpuset-mems"), "BlkioWeight": flags.number("blkio-weight"),
-        "Devices": [_device(d) for d in flags.list_("device")],
+        "Devices": [run_values.device(text) for text in flags.list_("device") if not _is_cdi(text)],
         "DeviceCgroupRules": flags.list_("device-cgroup-rule") or None,
-        "Ulimits": [_ulimit(u) for u in flags.list_("ulimit")], "ConsoleSize": [0, 0],
+        "Ulimits": _ulimits(flags), "ConsoleSize": [0, 0],
+        "DeviceRequests": _requests(flags) or None, "Isolation": flags.text("isolation"),
+        "BlkioWeightDevice": [run_values.device_weight(text) for text in flags.list_("blkio-weight-device")],
     }  # fmt: skip
     if flags.text("runtime"):
         hc["Runtime"] = flags.text("runtime")
     if flags.given("cpus"):
-        hc["NanoCpus"] = round(float(flags.text("cpus")) * 1_000_000_000)
+        hc["NanoCpus"] = run_values.cpus(flags.text("cpus"))
     for option, key in (("memory", "Memory"), ("memory-reservation", "MemoryReservation"),
-                        ("memory-swap", "MemorySwap"), ("shm-size", "ShmSize")):  # fmt: skip
+                        ("memory-swap", "MemorySwap"), ("shm-size", "ShmSize"), ("kernel-memory", "KernelMemory")):  # fmt: skip
         if flags.given(option):
             text = flags.text(option)
             hc[key] = -1 if text == "-1" else parse_bytes(text, "--" + option)
@@ -217,8 +287,8 @@ def _host_config(flags: Flags, bindings: dict[str, list[dict[str, str]]], binds:
         hc["OomKillDisable"] = flags.on("oom-kill-disable")
     for option, key in (("device-read-bps", "BlkioDeviceReadBps"), ("device-write-bps", "BlkioDeviceWriteBps"),
                         ("device-read-iops", "BlkioDeviceReadIOps"), ("device-write-iops", "BlkioDeviceWriteIOps")):  # fmt: skip
-        if flags.list_(option):
-            hc[key] = [_throttle(t, option) for t in flags.list_(option)]
+        parse = run_values.device_bps if "bps" in option else run_values.device_iops
+        hc[key] = [parse(text) for text in flags.list_(option)]
     if flags.list_("tmpfs"):
         hc["Tmpfs"] = {t.partition(":")[0]: t.partition(":")[2] for t in flags.list_("tmpfs")}
     if flags.list_("sysctl"):
@@ -228,7 +298,9 @@ def _host_config(flags: Flags, bindings: dict[str, list[dict[str, str]]], binds:
     if flags.list_("annotation"):
         hc["Annotations"] = _pairs(flags, "annotation")
     if flags.list_("mount"):
-        hc["Mounts"] = [parse_mount(m) for m in flags.list_("mount")]
+        from berth.cli.run_mounts import parse_mount
+
+        hc["Mounts"] = [parse_mount(text) for text in flags.list_("mount")]
     if flags.on("rm") and hc["RestartPolicy"]["Name"] not in ("", "no"):
         raise InvalidArgument("conflicting options: cannot specify both --restart and --rm")
     return hc
@@ -238,29 +310,39 @@ def _pairs(flags: Flags, option: str) -> dict[str, str]:
     result = {}
     for entry in flags.list_(option):
         key, eq, value = entry.partition("=")
-        if not eq and option == "log-opt":
-            raise InvalidArgument(f"invalid logging opts format: {entry}: write key=value")
+        if not eq and option == "storage-opt":
+            raise InvalidArgument("invalid storage option")
         result[key] = value
     return result
 
 
-def parse_restart(text: str) -> dict[str, Any]:
-    """``on-failure:3``. Raises: InvalidArgument."""
-    name, colon, count = text.partition(":")
-    if colon and not count.isdigit():
-        raise InvalidArgument("invalid restart policy format: maximum retry count must be an integer")
-    if colon and not name:
-        raise InvalidArgument("invalid restart policy format: no policy provided before colon")
-    return {"Name": name or "no", "MaximumRetryCount": int(count or 0)}
+def _ulimits(flags: Flags) -> list[dict[str, Any]]:
+    """Of two of one name the later one."""
+    return list({limit["Name"]: limit for limit in map(run_values.ulimit, flags.list_("ulimit"))}.values())
+
+
+def _is_cdi(text: str) -> bool:
+    """``vendor.com/class=name``: a device by the name of the Container Device Interface."""
+    return not text.startswith("/") and "/" in text and "=" in text
+
+
+def _requests(flags: Flags) -> list[dict[str, Any]]:
+    found = [run_values.gpus(text) for text in flags.list_("gpus")]
+    names = [text for text in flags.list_("device") if _is_cdi(text)]
+    if names:
+        found.append({"Driver": "cdi", "Count": 0, "DeviceIDs": names, "Capabilities": None, "Options": None})
+    return found
 
 
 def _security(flags: Flags) -> list[str]:
     """``seccomp=FILE`` is read here: the engine cannot see the client's files."""
-    result = []
+    result: list[str] = []
     for opt in flags.list_("security-opt"):
         key, eq, value = opt.partition("=")
-        if not eq and ":" in opt and key != "no-new-privileges":
-            key, _, value = opt.partition(":")
+        if not eq and opt != "no-new-privileges":
+            key, eq, value = opt.partition(":")
+            if not eq:
+                raise InvalidArgument(f'Invalid --security-opt: "{opt}"')
         if key == "seccomp" and value not in ("unconfined", "builtin"):
             try:
                 with open(value, encoding="utf-8") as file:
@@ -275,86 +357,3 @@ def _security(flags: Flags) -> list[str]:
                 raise InvalidArgument(f"compacting json for seccomp profile ({value}) failed: {err}") from err
         result.append(opt)
     return result
-
-
-def _device(text: str) -> dict[str, str]:
-    parts = text.split(":")
-    if len(parts) > 3 or not parts[0]:
-        raise InvalidArgument(f"invalid device specification: {text}")
-    inside, mode = parts[0], "rwm"
-    if len(parts) == 3:
-        inside, mode = parts[1], parts[2]
-    elif len(parts) == 2:
-        if set(parts[1]) <= set("rwm") and parts[1]:
-            mode = parts[1]
-        else:
-            inside = parts[1]
-    if not mode or set(mode) - set("rwm"):
-        raise InvalidArgument(f"invalid device mode: {mode}")
-    return {"PathOnHost": parts[0], "PathInContainer": inside, "CgroupPermissions": mode}
-
-
-def _throttle(text: str, option: str) -> dict[str, Any]:
-    path, colon, rate = text.rpartition(":")
-    if not colon or not path.startswith("/dev/"):
-        raise InvalidArgument(f'invalid argument "{text}" for "--{option}" flag: bad format: write /dev/NAME:RATE')
-    return {"Path": path, "Rate": parse_bytes(rate, "--" + option) if "bps" in option else int(rate)}
-
-
-def _ulimit(text: str) -> dict[str, Any]:
-    name, eq, limits = text.partition("=")
-    soft, colon, hard = limits.partition(":")
-    try:
-        if not eq:
-            raise ValueError
-        return {"Name": name, "Soft": int(soft), "Hard": int(hard if colon else soft)}
-    except ValueError:
-        raise InvalidArgument(
-            f'invalid argument "{text}" for "--ulimit" flag: invalid ulimit argument: {text}'
-        ) from None
-
-
-def parse_mount(text: str) -> dict[str, Any]:
-    """``type=bind,source=/a,target=/b,readonly``. Raises: InvalidArgument."""
-    mount: dict[str, Any] = {"Type": "volume"}
-    import shlex
-
-    words = next(iter(shlex.split(text.replace("\\", "\\\\"))), text) if '"' in text else text
-    for field in words.split(","):
-        key, eq, value = field.partition("=")
-        key = key.strip().lower()
-        flag_on = not eq or value.lower() in ("true", "1")
-        if key == "type":
-            mount["Type"] = value.lower()
-        elif key in ("source", "src"):
-            mount["Source"] = os.path.abspath(value) if value.startswith(".") else value
-        elif key in ("target", "dst", "destination"):
-            mount["Target"] = value
-        elif key in ("readonly", "ro"):
-            mount["ReadOnly"] = flag_on
-        elif key == "bind-propagation":
-            mount.setdefault("BindOptions", {})["Propagation"] = value
-        elif key == "bind-recursive":
-            options = mount.setdefault("BindOptions", {})
-            options.update({"disabled": {"NonRecursive": True}, "readonly": {"ReadOnlyForceRecursive": True},
-                            "writable": {"ReadOnlyNonRecursive": True}}.get(value, {}))  # fmt: skip
-        elif key == "volume-nocopy":
-            mount.setdefault("VolumeOptions", {})["NoCopy"] = flag_on
-        elif key == "volume-driver":
-            mount.setdefault("VolumeOptions", {})["DriverConfig"] = {"Name": value}
-        elif key == "volume-label":
-            label, _, text_value = value.partition("=")
-            mount.setdefault("VolumeOptions", {}).setdefault("Labels", {})[label] = text_value
-        elif key == "tmpfs-size":
-            mount.setdefault("TmpfsOptions", {})["SizeBytes"] = parse_bytes(value, "--mount")
-        elif key == "tmpfs-mode":
-            mount.setdefault("TmpfsOptions", {})["Mode"] = int(value, 8)
-        elif key == "consistency":
-            continue
-        else:
-            raise InvalidArgument(
-                f"invalid argument \"{text}\" for \"--mount\" flag: unexpected key '{key}' in '{field}'"
-            )
-    if not mount.get("Target"):
-        raise InvalidArgument(f'invalid argument "{text}" for "--mount" flag: target is required')
-    return mount

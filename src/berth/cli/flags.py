@@ -14,17 +14,18 @@ if TYPE_CHECKING:
 
 
 class Flag:
-    """One flag. ``kind``: bool, string, int, list, bytes, duration, decimal, filter. ``default`` as text.
+    """One flag. ``kind``: bool, string, int, uint16, list, strings (a list, also with commas), map, bytes, duration, decimal,
+    filter. ``default`` as text. ``check``: the function of ``cli/checks.py`` that judges a value.
 
     ``label`` is the word for the value in the help (the kind's own otherwise); ``deprecated`` is said to whoever gives the
     flag, which the help then leaves out, as it does with a ``hidden`` one. ``choices`` are what completion offers.
     """
 
-    __slots__ = ("choices", "default", "deprecated", "help", "hidden", "kind", "label", "name", "short")
+    __slots__ = ("check", "choices", "default", "deprecated", "help", "hidden", "kind", "label", "name", "short")
 
     def __init__(
         self, name: str, kind: str, help: str, short: str = "", default: str = "", *, label: str = "",
-        deprecated: str = "", hidden: bool = False, choices: Sequence[str] = (),
+        deprecated: str = "", hidden: bool = False, choices: Sequence[str] = (), check: str = "",
     ) -> None:  # fmt: skip
         self.name = name
         self.kind = kind
@@ -35,11 +36,24 @@ class Flag:
         self.deprecated = deprecated
         self.hidden = hidden
         self.choices = choices
+        self.check = check
 
     @property
     def shown(self) -> str:
         """``-f, --filter``."""
         return f"-{self.short}, --{self.name}" if self.short else f"--{self.name}"
+
+
+FORMAT = Flag(
+    "format", "string",
+    "Format output using a custom template:\n"
+    "'table':            Print output in table format with column headers (default)\n"
+    "'table TEMPLATE':   Print output in table format using the given Go template\n"
+    "'json':             Print in JSON format\n"
+    "'TEMPLATE':         Print output using the given Go template.\n"
+    "Refer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates",
+)  # fmt: skip
+"""``--format`` of a list."""
 
 
 class UsageError(InvalidArgument):
@@ -72,7 +86,13 @@ class Flags:
     def list_(self, name: str) -> list[str]:
         return self.values.get(name, [])
 
+    def pairs(self, name: str) -> dict[str, str]:
+        """``key=value`` entries; a key alone has the value ""."""
+        return {key: value for key, _, value in (entry.partition("=") for entry in self.list_(name))}
 
+
+LISTS = frozenset("filter gpu-request list map mount network strings ulimit".split())
+"""Kinds that can be given more than once."""
 _BOOLS = ("1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False")
 _INT64 = 1 << 63
 
@@ -149,7 +169,9 @@ def _set(flags: Flags, flag: Flag, value: str) -> None:
         raise UsageError(f'invalid argument "{value}" for "{flag.shown}" flag: {why}')
     if flag.deprecated:
         flags.notices.append(f"Flag --{flag.name} has been deprecated, {flag.deprecated}")
-    if flag.kind in ("list", "filter"):
+    if flag.kind == "strings":
+        flags.values.setdefault(flag.name, []).extend(value.split(","))
+    elif flag.kind in LISTS:
         flags.values.setdefault(flag.name, []).append(value)
     else:
         flags.values[flag.name] = [value]
@@ -158,25 +180,35 @@ def _set(flags: Flags, flag: Flag, value: str) -> None:
 def _wrong(flag: Flag, value: str) -> str:
     """What is wrong with a value, in docker's words; "" when nothing is."""
     kind = flag.kind
-    if kind in ("string", "list"):
+    if flag.check:
+        from berth.cli import checks
+
+        return checks.CHECKS[flag.check](value)
+    if kind in ("string", "list", "map", "strings"):
         return ""
     if kind == "bool":
         return "" if value in _BOOLS else f'strconv.ParseBool: parsing "{value}": invalid syntax'
     if kind == "int":
         return _wrong_int(value)
+    if kind == "uint16":
+        return _wrong_uint16(value)
     if kind == "filter":
         return "" if "=" in value else "bad format of filter (expected name=value)"
     if kind == "decimal":
         return "" if _is_decimal(value) else f"failed to parse {value} as a rational number"
     if kind == "duration":
         return _wrong_duration(value)
-    if kind == "bytes" and value != "-1":
+    if kind == "bytes" and (value != "-1" or flag.name != "memory-swap"):
         from berth.spec.units import parse_bytes
 
         try:
+            if value.startswith("-"):
+                raise InvalidArgument(value)
             parse_bytes(value, flag.shown)
         except InvalidArgument:
-            return f"invalid size: '{value}'"
+            suffix = value.lstrip("0123456789. ")
+            number = value[: len(value) - len(suffix)].strip()
+            return f"invalid suffix: '{suffix}'" if number and suffix.isalpha() else f"invalid size: '{value}'"
     return ""
 
 
@@ -186,6 +218,16 @@ def _wrong_int(value: str) -> str:
     except ValueError:
         return f'strconv.ParseInt: parsing "{value}": invalid syntax'
     return "" if -_INT64 <= number < _INT64 else f'strconv.ParseInt: parsing "{value}": value out of range'
+
+
+def _wrong_uint16(value: str) -> str:
+    try:
+        number = int(value, 0)
+    except ValueError:
+        number = -1
+    if number < 0:
+        return f'strconv.ParseUint: parsing "{value}": invalid syntax'
+    return "" if number < 1 << 16 else f'strconv.ParseUint: parsing "{value}": value out of range'
 
 
 def _is_decimal(value: str) -> bool:
@@ -200,8 +242,13 @@ def _wrong_duration(value: str) -> str:
     from berth.spec.units import parse_duration_ns
 
     try:
-        parse_duration_ns(value, "")
+        parse_duration_ns(value.removeprefix("-").removeprefix("+"), "")
     except InvalidArgument:
-        bare = value.lstrip("+-").replace(".", "", 1).isdigit()
-        return f'time: {"missing unit" if bare else "invalid duration"}{" in duration" if bare else ""} "{value}"'
+        bare = value.lstrip("+-").replace(".", "", 1)
+        if bare.isdigit():
+            return f'time: missing unit in duration "{value}"'
+        unit = bare.lstrip("0123456789.")
+        if unit.isalpha() and bare[:1].isdigit():
+            return f'time: unknown unit "{unit}" in duration "{value}"'
+        return f'time: invalid duration "{value}"'
     return ""

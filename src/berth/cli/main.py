@@ -233,6 +233,8 @@ def _run(
         return _usage_error(err.message, _usage(command, shown), shown)
     except BerthError as err:
         return report(err, shown, err.status if isinstance(err, Failed) else command.error_status)
+    except BrokenPipeError:
+        raise  # nobody reads our output
     except ConnectionError as err:
         print(f"error during connect: {err}", file=sys.stderr)
         return command.error_status

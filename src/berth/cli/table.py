@@ -20,6 +20,20 @@ MIN_WIDTH, PADDING = 10, 3
 """Of a column of docker's tables: at least ten wide, three blanks between."""
 
 
+def natural(name: str) -> list[tuple[bool, int, str]]:
+    """A key that sorts names as people do: ``web2`` before ``web10``."""
+    parts, digits = [], ""
+    for letter in name:
+        if letter.isdigit() and letter.isascii():
+            digits += letter
+            continue
+        if digits:
+            parts.append((False, int(digits), ""))
+            digits = ""
+        parts.append((True, 0, letter))
+    return [*parts, (False, int(digits), "")] if digits else parts
+
+
 def render(headers: Sequence[str], rows: Sequence[Sequence[str]], min_width: int = MIN_WIDTH) -> str:
     """A table's lines without the last newline. The last column is not padded."""
     return align([list(headers), *[list(row) for row in rows]], min_width)

@@ -39,6 +39,7 @@ from berth.engine.reconcile import recover
 from berth.engine.runtimes import Runtimes
 from berth.engine.system import SystemFacts, SystemService
 from berth.engine.trash import Trash
+from berth.engine.volumes import VolumeVerbs
 from berth.kernel import cgroups
 from berth.networks.ipam.pools import DEFAULT_POOLS, parse_pool
 from berth.networks.options import NetworkOptions
@@ -106,8 +107,9 @@ class Engine:
         containers = ContainerService(self.deps)
         disk = DiskUsage(self.layout, containers, self.images, self.volumes)
         services = Services(
-            containers, self.images, NetworkVerbs(self.deps), self.system, disk, self.images.registries()
-        )
+            containers, self.images, NetworkVerbs(self.deps), self.system, disk, self.images.registries(),
+            VolumeVerbs(self.deps),
+        )  # fmt: skip
         self.app = App(services, server_version=_version(), debug=self.settings["debug"])
 
     def reload(self, fresh: Settings) -> None:

@@ -18,6 +18,8 @@ from berth.base.ids import new_id
 from berth.base.layout import Layout
 from berth.db.database import Database
 
+ANONYMOUS = "com.docker.volume.anonymous"
+"""The label of a volume that nobody gave a name."""
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 
@@ -54,6 +56,10 @@ class VolumeStore:
         """
         if name in self._rows:
             return self.path(name), False
+        if len(name) < 2:
+            raise InvalidArgument(
+                f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
+            )
         if not _NAME.fullmatch(name):
             raise InvalidArgument(
                 f'create {name}: "{name}" includes invalid characters for a local volume name, only '
@@ -75,7 +81,7 @@ class VolumeStore:
     async def ensure_anonymous(self) -> tuple[str, str]:
         """A fresh volume with a random name: (name, directory)."""
         name = new_id()
-        path, _ = await self.ensure(name, labels={"com.docker.volume.anonymous": ""})
+        path, _ = await self.ensure(name, labels={ANONYMOUS: ""})
         return name, path
 
     async def remove(self, name: str) -> None:

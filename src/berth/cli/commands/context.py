@@ -7,8 +7,8 @@ import sys
 
 from berth.base.errors import BerthError, InvalidArgument
 from berth.cli import config, contexts, table
-from berth.cli.command import Command, Failed
-from berth.cli.flags import Flag, UsageError
+from berth.cli.command import PROGRAM, Command, Failed
+from berth.cli.flags import FORMAT, Flag, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -357,6 +357,10 @@ _KEYS = "\n\nDocker endpoint config:\n\n" + "\n".join(
         ("skip-tls-verify", "trust whatever certificate the engine shows"),
     )
 )  # fmt: skip
+_EXAMPLE = (
+    '\n\nExample:\n\n$ {program} context {verb} my-context --description "some description" '
+    '--docker "host=tcp://myserver:2376,ca=~/ca-file,cert=~/cert-file,key=~/key-file"'
+)
 _DOCKER = Flag("docker", "list", "set the docker endpoint", label="stringToString")
 _DESCRIPTION = Flag("description", "string", "Description of the context")
 
@@ -367,15 +371,18 @@ def _command(usage: str, text: str, flags: Sequence[Flag], args: tuple[int, int]
 
 COMMANDS = {
     "create": _command(
-        "[OPTIONS] CONTEXT", "Create a context" + _KEYS,
+        "[OPTIONS] CONTEXT", "Create a context" + _KEYS + _EXAMPLE.format(program=PROGRAM, verb="create"),
         [_DESCRIPTION, _DOCKER, Flag("from", "string", "create context from a named context")], (1, 1), create,
     ),
-    "update": _command("[OPTIONS] CONTEXT", "Update a context" + _KEYS, [_DESCRIPTION, _DOCKER], (1, 1), update),
+    "update": _command(
+        "[OPTIONS] CONTEXT", "Update a context" + _KEYS + _EXAMPLE.format(program=PROGRAM, verb="update"),
+        [_DESCRIPTION, _DOCKER], (1, 1), update,
+    ),
     "use": _command("CONTEXT", "Set the current docker context", [], (1, 1), use),
     "show": _command("", "Print the name of the current context", [], (0, 0), show),
     "ls": _command(
         "[OPTIONS]", "List contexts",
-        [Flag("format", "string", "Format output: table, json, or a Go template"),
+        [FORMAT,
          Flag("quiet", "bool", "Only show context names", "q")], (0, 0), ls,
     ),
     "inspect": _command(

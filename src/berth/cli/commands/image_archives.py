@@ -82,9 +82,11 @@ def save(engine: Engine, flags: Flags) -> int:
 def import_(engine: Engine, flags: Flags) -> int:
     source = flags.args[0]
     repo, tag = split_name(flags.args[1], "latest") if len(flags.args) > 1 else ("", "")
-    is_remote = source.startswith(("http://", "https://"))
+    remote = source.startswith(("http://", "https://"))
+    if not remote and source != "-" and not os.path.exists(source):
+        raise InvalidArgument(f"open {source}: no such file or directory")
     path = "/images/create" + query(
-        fromSrc=source if is_remote else "-",
+        fromSrc=source if remote else "-",
         repo=repo,
         tag=tag,
         message=flags.text("message"),
@@ -92,7 +94,7 @@ def import_(engine: Engine, flags: Flags) -> int:
     )
     for change in flags.list_("change"):
         path += query(changes=change).replace("?", "&")
-    upload = () if is_remote else _upload(source)
+    upload = None if remote else _upload(source)
     response = engine.send("POST", path, headers={"Content-Type": "text/plain"}, upload=upload, fresh=True)
     from berth.cli.progress import show_progress
 
@@ -126,6 +128,6 @@ COMMANDS = {
             Flag("message", "string", "Set commit message for imported image", "m"),
             Flag("platform", "string", "Set platform if server is multi-platform capable"),
         ],
-        (1, 2), import_,
+        (1, -1), import_,
     ),
 }  # fmt: skip

@@ -9,7 +9,7 @@ from berth.cli import table
 from berth.cli.command import Command
 from berth.cli.commands.image_archives import oci_platform
 from berth.cli.commands.ps import parse_filters
-from berth.cli.flags import Flag
+from berth.cli.flags import FORMAT, Flag
 from berth.client.engine import query
 from berth.spec.units import human_duration, human_size
 
@@ -55,10 +55,17 @@ def images(engine: Engine, flags: Flags) -> int:
     if flags.on("digests"):
         default.insert(2, "Digest")
     table.show(
-        _columns(trunc=not flags.on("no-trunc")), default, rows, flags.text("format"), quiet="ID",
-        quiet_on=flags.on("quiet"),
+        _columns(trunc=not flags.on("no-trunc")), default, rows, _format(flags, "imagesFormat"), quiet="ID",
+        quiet_on=flags.on("quiet"), type_name="*formatter.imageContext",
     )  # fmt: skip
     return 0
+
+
+def _format(flags: Flags, setting: str) -> str:
+    """``--format``, else the configuration's."""
+    from berth.cli import config
+
+    return flags.text("format") or ("" if flags.on("quiet") else config.text(setting))
 
 
 def _rows(image: dict[str, Any], *, digests: bool) -> list[dict[str, Any]]:
@@ -127,19 +134,18 @@ def history(engine: Engine, flags: Flags) -> int:
     rows = engine.get(f"/images/{flags.args[0]}/history" + query(platform=platform))
     table.show(
         columns, ("ID", "CreatedSince", "CreatedBy", "Size", "Comment"), rows, flags.text("format"), quiet="ID",
-        quiet_on=flags.on("quiet"),
+        quiet_on=flags.on("quiet"), type_name="*image.historyContext",
     )  # fmt: skip
     return 0
 
 
-_FORMAT = Flag("format", "string", "Format output: table, json, or a Go template")
 COMMANDS = {
     "images": Command(
         "[OPTIONS] [REPOSITORY[:TAG]]", "List images",
         [
             Flag("all", "bool", "Show all images (default hides intermediate images)", "a"),
             Flag("digests", "bool", "Show digests"),
-            Flag("filter", "filter", "Filter output based on conditions provided", "f"), _FORMAT,
+            Flag("filter", "filter", "Filter output based on conditions provided", "f"), FORMAT,
             Flag("no-trunc", "bool", "Don't truncate output"),
             Flag("quiet", "bool", "Only show image IDs", "q"),
             Flag("tree", "bool", "List multi-platform images as a tree (EXPERIMENTAL)"),
@@ -149,12 +155,10 @@ COMMANDS = {
     "history": Command(
         "[OPTIONS] IMAGE", "Show the history of an image",
         [
-            _FORMAT, Flag("human", "bool", "Print sizes and dates in human readable format", "H", "true"),
+            FORMAT, Flag("human", "bool", "Print sizes and dates in human readable format", "H", "true"),
             Flag("no-trunc", "bool", "Don't truncate output"),
-            Flag(
-                "platform", "string",
-                'Show history for the given platform. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")',
-            ),
+            Flag("platform", "string", 'Show history for the given platform. Formatted as "os[/arch[/variant]]" '
+                 '(e.g., "linux/amd64")'),
             Flag("quiet", "bool", "Only show image IDs", "q"),
         ],
         (1, 1), history,

@@ -9,8 +9,8 @@ from berth.cli.command import Command
 from berth.cli.commands.image_archives import oci_platform
 from berth.cli.commands.ps import parse_filters
 from berth.cli.flags import Flag
+from berth.cli.prune import FORCE, confirmed, filter_flag, tell
 from berth.client.engine import query
-from berth.spec.units import human_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 def rmi(engine: Engine, flags: Flags) -> int:
     tail = query(force=flags.on("force"), noprune=flags.on("no-prune"))
-    for text in flags.list_("platform"):
-        for platform in text.split(","):
-            tail += query(platforms=oci_platform(platform)).replace("?", "&" if tail else "?")
+    for platform in flags.list_("platform"):
+        tail += query(platforms=oci_platform(platform)).replace("?", "&" if tail else "?")
     failed = False
     for ref in flags.args:
         try:
@@ -38,22 +37,24 @@ def rmi(engine: Engine, flags: Flags) -> int:
 
 def prune(engine: Engine, flags: Flags) -> int:
     everything = flags.on("all")
-    if not flags.on("force"):
-        what = "all images without at least one container associated to them" if everything else "all dangling images"
-        print(f"WARNING! This will remove {what}.\nAre you sure you want to continue? [y/N] ", end="", flush=True)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            return 0
-    filters = {**parse_filters(flags.list_("filter")), "dangling": ["false" if everything else "true"]}
-    answer = engine.post("/images/prune" + query(filters=filters))
-    if answer.get("ImagesDeleted"):
-        print("Deleted Images:")
-        for entry in answer["ImagesDeleted"]:
-            for word in ("Untagged", "Deleted"):
-                if entry.get(word):
-                    print(f"{word.lower()}: {entry[word]}")
-        print()
-    print(f"Total reclaimed space: {human_size(answer.get('SpaceReclaimed') or 0)}")
-    return 0
+    filters = parse_filters(flags.list_("filter"))
+    what = "all images without at least one container associated to them" if everything else "all dangling images"
+    if not confirmed(flags, f"This will remove {what}."):
+        return 0
+    return tell(*prune_images(engine, filters, everything=everything))
+
+
+def prune_images(engine: Engine, filters: dict[str, list[str]], *, everything: bool) -> tuple[int, str]:
+    """Bytes that came free, and what to print of it."""
+    wanted = {**filters, "dangling": ["false" if everything else "true"]}
+    answer = engine.post("/images/prune" + query(filters=wanted))
+    lines = [
+        f"{word.lower()}: {entry[word]}\n"
+        for entry in answer.get("ImagesDeleted") or ()
+        for word in ("Untagged", "Deleted")
+        if entry.get(word)
+    ]
+    return answer.get("SpaceReclaimed") or 0, "Deleted Images:\n" + "".join(lines) if lines else ""
 
 
 COMMANDS = {
@@ -61,19 +62,15 @@ COMMANDS = {
         "[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images",
         [Flag("force", "bool", "Force removal of the image", "f"),
          Flag("no-prune", "bool", "Do not delete untagged parents"),
-         Flag(
-             "platform", "list",
-             'Remove only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")',
-             label="strings",
-         )],
+         Flag("platform", "strings", 'Remove only the given platform variant. Formatted as "os[/arch[/variant]]" '
+              '(e.g., "linux/amd64")')],
         (1, -1), rmi,
     ),
     "image prune": Command(
         "[OPTIONS]", "Remove unused images",
         [
             Flag("all", "bool", "Remove all unused images, not just dangling ones", "a"),
-            Flag("filter", "filter", 'Provide filter values (e.g. "until=<timestamp>")'),
-            Flag("force", "bool", "Do not prompt for confirmation", "f"),
+            filter_flag("until=<timestamp>"), FORCE,
         ],
         (0, 0), prune,
     ),

@@ -17,6 +17,14 @@ def tag(engine: Engine, flags: Flags) -> int:
     repo, name = split_name(flags.args[1], "latest")
     if name.startswith("sha256:"):
         raise InvalidArgument("refusing to create a tag with a digest reference")
+    from berth.spec.reference import parse_reference
+
+    try:
+        parse_reference(flags.args[1])
+    except InvalidArgument as err:
+        raise InvalidArgument(
+            f'Error parsing reference: "{flags.args[1]}" is not a valid repository/tag: {err.message}'
+        ) from err
     engine.post(f"/images/{flags.args[0]}/tag" + query(repo=repo, tag=name))
     return 0
 

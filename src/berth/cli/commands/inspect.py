@@ -112,5 +112,6 @@ COMMANDS = {
     "inspect": _of(("container", "image", "network", "volume"), "NAME|ID", "Return low-level information on objects"),
     "inspect container": _of(("container",), "CONTAINER", "Display detailed information on one or more containers"),
     "inspect image": _of(("image",), "IMAGE", "Display detailed information on one or more images"),
+    "inspect volume": _of(("volume",), "VOLUME", "Display detailed information on one or more volumes"),
     "inspect network": _of(("network",), "NETWORK", "Display detailed information on one or more networks"),
 }

@@ -9,7 +9,8 @@ from berth.cli.command import Command, Failed, sentence
 from berth.cli.flags import Flag
 from berth.client import quick_json
 from berth.client.engine import query
-from berth.spec.units import human_size, parse_bytes
+from berth.spec.run_options import RUN_OPTIONS
+from berth.spec.units import parse_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -180,9 +181,9 @@ def update(engine: Engine, flags: Flags) -> int:
     if flags.given("cpus"):
         body["NanoCpus"] = round(float(flags.text("cpus")) * 1e9)
     if flags.given("restart"):
-        from berth.cli.create_body import parse_restart
+        from berth.cli.run_values import restart as policy
 
-        body["RestartPolicy"] = parse_restart(flags.text("restart"))
+        body["RestartPolicy"] = policy(flags.text("restart"))
     for name, key in (("publish-add", "PublishAdd"), ("publish-rm", "PublishRemove")):
         if flags.given(name):
             body[key] = _port_map(flags.list_(name))
@@ -207,20 +208,20 @@ def _port_map(texts: Sequence[str]) -> dict[str, list[dict[str, str]]]:
 
 def prune(engine: Engine, flags: Flags) -> int:
     from berth.cli.commands.ps import parse_filters
+    from berth.cli.prune import confirmed, tell
 
-    if not flags.on("force"):
-        print("WARNING! This will remove all stopped containers.\nAre you sure you want to continue? [y/N] ", end="",
-              flush=True)  # fmt: skip
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            return 0
-    answer = engine.post("/containers/prune" + query(filters=parse_filters(flags.list_("filter")) or None))
-    if answer.get("ContainersDeleted"):
-        print("Deleted Containers:")
-        for ident in answer["ContainersDeleted"]:
-            print(ident)
-        print()
-    print(f"Total reclaimed space: {human_size(answer.get('SpaceReclaimed') or 0)}")
-    return 0
+    filters = parse_filters(flags.list_("filter"))
+    if not confirmed(flags, "This will remove all stopped containers."):
+        return 0
+    return tell(*prune_containers(engine, filters))
+
+
+def prune_containers(engine: Engine, filters: dict[str, list[str]]) -> tuple[int, str]:
+    """Bytes that came free, and what to print of it."""
+    answer = engine.post("/containers/prune" + query(filters=filters or None))
+    idents = answer.get("ContainersDeleted") or ()
+    text = "Deleted Containers:\n" + "".join(f"{ident}\n" for ident in idents) if idents else ""
+    return answer.get("SpaceReclaimed") or 0, text
 
 
 _SIGNAL = Flag("signal", "string", "Signal to send to the container", "s")
@@ -234,7 +235,7 @@ COMMANDS = {
             Flag("attach", "bool", "Attach STDOUT/STDERR and forward signals", "a"),
             Flag("detach-keys", "string", "Override the key sequence for detaching"),
             Flag("interactive", "bool", "Attach container's STDIN", "i"),
-            Flag("sig-proxy", "bool", "Proxy signals to the process", "", "true"),
+            Flag("sig-proxy", "bool", "Proxy signals to the process", "", "true", hidden=True),
         ],
         (1, -1), start,
     ),
@@ -259,8 +260,7 @@ COMMANDS = {
     "update": Command(
         "[OPTIONS] " + _MANY, "Update configuration of one or more containers",
         [
-            *[Flag(n, "bytes" if n.startswith("memory") else "string" if n.startswith("cpuset") else "int", "Limit",
-                   {"memory": "m", "cpu-shares": "c"}.get(n, "")) for n in _UPDATES],
+            *[Flag(name, kind, help_, short) for name, kind, short, help_ in RUN_OPTIONS if name in _UPDATES],
             Flag("cpus", "decimal", "Number of CPUs"),
             Flag("restart", "string", "Restart policy to apply when a container exits"),
             Flag("publish-add", "list", "Publish a port to the host as well"),
@@ -270,7 +270,8 @@ COMMANDS = {
     ),
     "container prune": Command(
         "[OPTIONS]", "Remove all stopped containers",
-        [Flag("filter", "filter", "Provide filter values"), Flag("force", "bool", "Do not prompt for confirmation", "f")],
+        [Flag("filter", "filter", 'Provide filter values (e.g. "until=<timestamp>")'),
+         Flag("force", "bool", "Do not prompt for confirmation", "f")],
         (0, 0), prune,
     ),
 }  # fmt: skip

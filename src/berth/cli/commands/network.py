@@ -8,7 +8,8 @@ from berth.base.errors import BerthError, InvalidArgument, NotFound
 from berth.cli import table
 from berth.cli.command import Command
 from berth.cli.commands.ps import parse_filters
-from berth.cli.flags import Flag
+from berth.cli.flags import FORMAT, Flag
+from berth.cli.prune import FORCE, confirmed, filter_flag
 from berth.client.engine import query
 
 TYPE_CHECKING = False
@@ -33,11 +34,23 @@ def ls(engine: Engine, flags: Flags) -> int:
         "Labels": ("LABELS", lambda r: ",".join(f"{k}={v}" for k, v in sorted((r.get("Labels") or {}).items()))),
         "CreatedAt": ("CREATED AT", word("Created")),
     }  # fmt: skip
+    format_ = flags.text("format")
+    if not format_ and not flags.on("quiet"):
+        from berth.cli import config
+
+        format_ = config.text("networksFormat")
     rows = sorted(
-        engine.get("/networks" + query(filters=parse_filters(flags.list_("filter")) or None)), key=lambda r: r["Name"]
+        engine.get("/networks" + query(filters=parse_filters(flags.list_("filter")) or None)),
+        key=lambda r: table.natural(r["Name"]),
     )
     table.show(
-        columns, ("ID", "Name", "Driver", "Scope"), rows, flags.text("format"), quiet="ID", quiet_on=flags.on("quiet")
+        columns,
+        ("ID", "Name", "Driver", "Scope"),
+        rows,
+        format_,
+        quiet="ID",
+        quiet_on=flags.on("quiet"),
+        type_name="*network.networkContext",
     )
     return 0
 
@@ -146,25 +159,26 @@ def _complain(err: BerthError) -> int:
 
 
 def prune(engine: Engine, flags: Flags) -> int:
-    if not flags.on("force"):
-        print("WARNING! This will remove all custom networks not used by at least one container.\n"
-              "Are you sure you want to continue? [y/N] ", end="", flush=True)  # fmt: skip
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            return 0
-    answer = engine.post("/networks/prune" + query(filters=parse_filters(flags.list_("filter")) or None))
-    if answer.get("NetworksDeleted"):
-        print("Deleted Networks:")
-        for name in answer["NetworksDeleted"]:
-            print(name)
-        print()
+    filters = parse_filters(flags.list_("filter"))
+    if not confirmed(flags, "This will remove all custom networks not used by at least one container."):
+        return 0
+    _, text = prune_networks(engine, filters)
+    if text:
+        print(text)
     return 0
+
+
+def prune_networks(engine: Engine, filters: dict[str, list[str]]) -> tuple[int, str]:
+    """No bytes, and what to print."""
+    names = engine.post("/networks/prune" + query(filters=filters or None)).get("NetworksDeleted") or ()
+    return 0, "Deleted Networks:\n" + "".join(f"{name}\n" for name in names) if names else ""
 
 
 COMMANDS = {
     "network ls": Command(
         "[OPTIONS]", "List networks",
         [
-            Flag("filter", "list", "Provide filter values", "f"), Flag("format", "string", "Format output"),
+            Flag("filter", "filter", 'Provide filter values (e.g. "driver=bridge")', "f"), FORMAT,
             Flag("no-trunc", "bool", "Do not truncate the output"), Flag("quiet", "bool", "Only display IDs", "q"),
         ],
         (0, 0), ls,
@@ -173,35 +187,35 @@ COMMANDS = {
         "[OPTIONS] NETWORK", "Create a network",
         [
             Flag("attachable", "bool", "Enable manual container attachment"),
-            Flag("aux-address", "list", "Auxiliary IPv4 or IPv6 addresses used by Network driver"),
+            Flag("aux-address", "map", "Auxiliary IPv4 or IPv6 addresses used by Network driver", default="map[]"),
             Flag("config-from", "string", "The network from which to copy the configuration"),
             Flag("config-only", "bool", "Create a configuration only network"),
             Flag("driver", "string", "Driver to manage the Network", "d", "bridge"),
-            Flag("gateway", "list", "IPv4 or IPv6 Gateway for the master subnet"),
+            Flag("gateway", "strings", "IPv4 or IPv6 Gateway for the master subnet"),
             Flag("ingress", "bool", "Create swarm routing-mesh network"),
             Flag("internal", "bool", "Restrict external access to the network"),
-            Flag("ip-range", "list", "Allocate container ip from a sub-range"),
+            Flag("ip-range", "strings", "Allocate container ip from a sub-range"),
             Flag("ipam-driver", "string", "IP Address Management Driver", "", "default"),
-            Flag("ipam-opt", "list", "Set IPAM driver specific options"),
+            Flag("ipam-opt", "map", "Set IPAM driver specific options", default="map[]"),
             Flag("ipv4", "bool", "Enable or disable IPv4 address assignment", "", "true"),
             Flag("ipv6", "bool", "Enable or disable IPv6 address assignment"),
-            Flag("label", "list", "Set metadata on a network"),
-            Flag("opt", "list", "Set driver specific options", "o"),
+            Flag("label", "list", "Set metadata on a network", check="label"),
+            Flag("opt", "map", "Set driver specific options", "o", "map[]"),
             Flag("scope", "string", "Control the network's scope"),
-            Flag("subnet", "list", "Subnet in CIDR format that represents a network segment"),
+            Flag("subnet", "strings", "Subnet in CIDR format that represents a network segment"),
         ],
         (1, 1), create,
     ),
     "network connect": Command(
         "[OPTIONS] NETWORK CONTAINER", "Connect a container to a network",
         [
-            Flag("alias", "list", "Add network-scoped alias for the container"),
-            Flag("driver-opt", "list", "driver options for the network"),
+            Flag("alias", "strings", "Add network-scoped alias for the container"),
+            Flag("driver-opt", "strings", "driver options for the network"),
             Flag("gw-priority", "int", "Highest gw-priority provides the default gateway. Accepts positive and negative values."),
             Flag("ip", "string", 'IPv4 address (e.g., "172.30.100.104")'),
             Flag("ip6", "string", 'IPv6 address (e.g., "2001:db8::33")'),
-            Flag("link", "list", "Add link to another container"),
-            Flag("link-local-ip", "list", "Add a link-local address for the container"),
+            Flag("link", "list", "Add link to another container", check="link"),
+            Flag("link-local-ip", "strings", "Add a link-local address for the container"),
         ],
         (2, 2), connect, complete=("networks", "containers"),
     ),
@@ -217,8 +231,7 @@ COMMANDS = {
     "network prune": Command(
         "[OPTIONS]", "Remove all unused networks",
         [
-            Flag("filter", "list", 'Provide filter values (e.g. "until=<timestamp>")'),
-            Flag("force", "bool", "Do not prompt for confirmation", "f"),
+            filter_flag("until=<timestamp>"), FORCE,
         ],
         (0, 0), prune,
     ),

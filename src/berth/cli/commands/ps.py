@@ -14,6 +14,7 @@ from berth.spec.units import human_duration, human_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from berth.cli.flags import Flags
@@ -124,9 +125,10 @@ def ps(engine: Engine, flags: Flags) -> int:
         from berth.cli import config
 
         format_ = config.text("psFormat")
+    wants_size = False
     if format_ not in ("", "table", "json", "raw"):
-        _check(format_, trunc=not flags.on("no-trunc"))
-    size = flags.on("size") or ".Size" in format_
+        wants_size = _check(format_, trunc=not flags.on("no-trunc"))
+    size = flags.on("size") or wants_size
     filters = parse_filters(flags.list_("filter"))
     path = "/containers/json" + query(
         all=flags.on("all"), limit=limit if limit > 0 else None, size=size, filters=filters or None
@@ -141,8 +143,11 @@ def ps(engine: Engine, flags: Flags) -> int:
     return 0
 
 
-def _check(format_: str, *, trunc: bool) -> None:
-    """A wrong template is told before the engine is asked, as docker does. Raises: InvalidArgument."""
+def _check(format_: str, *, trunc: bool) -> bool:
+    """Whether the template asks for sizes. A wrong one is told before the engine is asked, as docker does.
+
+    Raises: InvalidArgument.
+    """
     from berth.cli.gotemplate import ExecuteError, Fields, ParseError, Template
 
     source = format_.removeprefix("table") if format_.startswith("table ") else format_
@@ -150,12 +155,18 @@ def _check(format_: str, *, trunc: bool) -> None:
         template = Template(source)
     except ParseError as err:
         raise InvalidArgument(f"failed to parse template: {err.message}") from err
-    empty = Fields({name: (lambda: "") for name in columns(trunc=trunc)}, _TYPE, {"Label": lambda name: ""})
+    asked: list[str] = []
+
+    def noting(name: str) -> Callable[[], str]:
+        return lambda: asked.append(name) or ""  # type: ignore[func-returns-value]
+
+    empty = Fields({name: noting(name) for name in columns(trunc=trunc)}, _TYPE, {"Label": lambda name: ""})
     try:
         template.render(empty)
     except ExecuteError as err:
         if "can't evaluate field" in err.message:
             raise InvalidArgument(f"failed to execute template: {err.message}") from err
+    return "Size" in asked
 
 
 COMMANDS = {

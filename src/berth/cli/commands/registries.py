@@ -8,7 +8,7 @@ import sys
 from berth.base.errors import BerthError, InvalidArgument, Unauthorized
 from berth.cli import credentials, table
 from berth.cli.command import Command
-from berth.cli.flags import Flag
+from berth.cli.flags import FORMAT, Flag
 from berth.client.engine import query
 
 TYPE_CHECKING = False
@@ -229,7 +229,6 @@ def imagetools_catalog(engine: Engine, flags: Flags) -> int:
     return 0
 
 
-_FORMAT = Flag("format", "string", "Format output: table, json, or a Go template")
 COMMANDS = {
     "login": Command(
         "[OPTIONS] [SERVER]", "Authenticate to a registry.\nDefaults to Docker Hub if no server is specified.",
@@ -248,7 +247,7 @@ COMMANDS = {
     "search": Command(
         "[OPTIONS] TERM", "Search Docker Hub for images",
         [
-            Flag("filter", "list", "Filter output based on conditions provided", "f"),
+            Flag("filter", "filter", "Filter output based on conditions provided", "f"),
             Flag("format", "string", "Pretty-print search using a Go template"),
             Flag("limit", "int", "Max number of search results"), Flag("no-trunc", "bool", "Don't truncate output"),
         ],
@@ -268,7 +267,7 @@ COMMANDS = {
     ),
     "imagetools tags": Command("NAME", "List the tags of a repository in the registry", [], (1, 1), imagetools_tags),
     "imagetools referrers": Command(
-        "[OPTIONS] NAME", "List what refers to an image in the registry (signatures, attestations)", [_FORMAT], (1, 1),
+        "[OPTIONS] NAME", "List what refers to an image in the registry (signatures, attestations)", [FORMAT], (1, 1),
         imagetools_referrers,
     ),
     "imagetools catalog": Command("HOST", "List the repositories of a registry", [], (1, 1), imagetools_catalog),

@@ -7,38 +7,44 @@ import sys
 
 from berth.base.errors import BerthError, Conflict, InvalidArgument, NotFound, Unavailable
 from berth.cli import config
-from berth.cli.command import Command, report
+from berth.cli.command import Command, Failed, report
 from berth.cli.create_body import build
-from berth.cli.flags import Flag, UsageError
+from berth.cli.flags import Flag
 from berth.cli.streams import Demux, RawTerminal, pump, window_size
 from berth.client import quick_json
 from berth.client.engine import query
-from berth.spec.run_options import DEFAULTS, RUN_OPTIONS
+from berth.spec.run_options import CHECKS, DEFAULTS, HIDDEN, RUN_ONLY, RUN_OPTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, TextIO
 
     from berth.cli.flags import Flags
     from berth.client.engine import Engine
     from berth.client.http import Response
 
-_ONLY_RUN = frozenset({"detach", "detach-keys", "sig-proxy"})
-
 
 def _flags(*, for_create: bool) -> list[Flag]:
     return [
-        Flag(name, kind, help_, short, DEFAULTS.get(name, ""))
+        Flag(
+            name,
+            kind,
+            help_,
+            short,
+            DEFAULTS.get(name, ""),
+            hidden=name in HIDDEN,
+            check=CHECKS.get(name, ""),
+        )
         for name, kind, short, help_ in RUN_OPTIONS
-        if not (for_create and name in _ONLY_RUN)
+        if not (for_create and name in RUN_ONLY)
     ]
 
 
 def create_container(engine: Engine, flags: Flags, body: dict[str, Any]) -> str:
     """Create, pulling the image as --pull says; returns the id. Raises: what the engine says."""
-    policy = flags.text("pull")
+    policy = flags.text("pull") or "missing"
     if policy not in ("always", "missing", "never"):
-        raise UsageError(f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"')
+        raise Failed(f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"', 125)
     platform = flags.text("platform")
     path = "/containers/create" + query(name=flags.text("name"), platform=platform)
     if policy == "always":
@@ -57,6 +63,42 @@ def create_container(engine: Engine, flags: Flags, body: dict[str, Any]) -> str:
     return str(answer["Id"])
 
 
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-/")
+
+
+def check_image(image: str) -> None:
+    """Raises: InvalidArgument for what can be no image's name; most names are seen to be good without the whole grammar."""
+    name, _, tag = image.partition(":")
+    if not name or not _PLAIN.issuperset(name) or not _PLAIN.issuperset(tag) or not name[0].isalnum():
+        from berth.spec.reference import parse_any
+
+        parse_any(image)
+
+
+def check_platform(text: str) -> None:
+    """Raises: InvalidArgument."""
+    if not text:
+        return
+    from berth.spec.platform import parse_platform
+
+    try:
+        parse_platform(text)
+    except InvalidArgument as err:
+        raise InvalidArgument(f"error parsing specified platform: {err.message}: invalid argument") from err
+
+
+def _mount_socket(engine: Engine, body: dict[str, Any]) -> None:
+    """``--use-api-socket``: the engine's own socket, where clients look for it. Raises: Failed."""
+    if not engine.host.startswith("unix://"):
+        raise Failed(
+            f"flag --use-api-socket can only be used with unix sockets: docker endpoint {engine.host} incompatible", 125
+        )
+    mount = {
+        "Type": "bind", "Source": engine.host.removeprefix("unix://"), "Target": "/var/run/docker.sock", "BindOptions": {},
+    }  # fmt: skip
+    body["HostConfig"]["Mounts"] = [*body["HostConfig"].get("Mounts", ()), mount]
+
+
 def _with_tag(image: str) -> str:
     last = image.rpartition("/")[2]
     return image if ":" in last or "@" in last else f"{image}:latest"
@@ -69,29 +111,49 @@ def _pull(engine: Engine, image: str, platform: str, *, quiet: bool) -> None:
 
 
 def _prepare(engine: Engine, flags: Flags) -> tuple[str, dict[str, Any]]:
-    """The cidfile's rule, the body, the container. Raises: InvalidArgument."""
-    cidfile = flags.text("cidfile")
-    if cidfile and os.path.exists(cidfile):
-        raise InvalidArgument(
-            f"container ID file found, make sure the other container isn't running or delete {cidfile}"
-        )
-    body = build(flags, flags.args[0], flags.args[1:])
+    """The body, the container, its id in the cidfile. Raises: InvalidArgument."""
+    try:
+        body = build(flags, flags.args[0], flags.args[1:])
+    except Failed:
+        raise
+    except InvalidArgument as err:
+        raise Failed(err.message, 125) from err
+    check_image(flags.args[0])
+    check_platform(flags.text("platform"))
+    if flags.on("use-api-socket"):
+        _mount_socket(engine, body)
     body["Env"] += _proxies(engine, body["Env"])
     if body["Tty"]:
         rows, cols = window_size()
         body["HostConfig"]["ConsoleSize"] = [rows, cols]
-    container_id = create_container(engine, flags, body)
-    if cidfile:
-        with open(cidfile, "w", encoding="ascii") as file:
-            file.write(container_id)
+    cidfile = flags.text("cidfile")
+    if not cidfile:
+        return create_container(engine, flags, body), body
+    file = _open_cidfile(cidfile)
+    try:
+        container_id = create_container(engine, flags, body)
+        file.write(container_id)
+    finally:
+        empty = not file.tell()
+        file.close()
+        if empty:
+            os.unlink(cidfile)
     return container_id, body
 
 
-def _proxies(engine: Engine, given: list[str]) -> list[str]:
-    """The user's ``proxies`` for this engine, as variables that the container is not given another way."""
-    named = {entry.partition("=")[0] for entry in given}
-    found = config.proxy_environment(engine.host)
-    return [f"{name}={value}" for name, value in found.items() if name not in named]
+def _open_cidfile(path: str) -> TextIO:
+    """A new file, before there is a container to write down. Raises: InvalidArgument."""
+    try:
+        return open(path, "x", encoding="ascii")
+    except FileExistsError:
+        raise InvalidArgument(
+            f"container ID file found, make sure the other container isn't running or delete {path}"
+        ) from None
+    except OSError as err:
+        raise InvalidArgument(
+            f"failed to create the container ID file: open {path}: {(err.strerror or str(err)).lower()}"
+        ) from err
+    body["Env"] += _proxies(engine, body["Env"])
 
 
 def create(engine: Engine, flags: Flags) -> int:
@@ -102,7 +164,7 @@ def create(engine: Engine, flags: Flags) -> int:
 
 def run(engine: Engine, flags: Flags) -> int:
     if flags.on("tty") and flags.on("interactive") and not flags.on("detach") and not os.isatty(0):
-        raise InvalidArgument("the input device is not a TTY")
+        raise Failed("the input device is not a TTY")
     container_id, body = _prepare(engine, flags)
     if flags.on("detach"):
         try:

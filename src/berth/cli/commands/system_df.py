@@ -6,7 +6,7 @@ import time
 
 from berth.cli import table
 from berth.cli.command import Command
-from berth.cli.flags import Flag
+from berth.cli.flags import FORMAT, Flag
 from berth.spec.units import human_duration, human_size
 
 TYPE_CHECKING = False
@@ -28,7 +28,10 @@ def disk_usage(engine: Engine, flags: Flags) -> int:
         "Active": ("ACTIVE", lambda r: str(r[2])), "Size": ("SIZE", lambda r: human_size(r[3])),
         "Reclaimable": ("RECLAIMABLE", lambda r: _reclaimable(r[3], r[4], r[0])),
     }  # fmt: skip
-    table.show(columns, ("Type", "TotalCount", "Active", "Size", "Reclaimable"), _rows(found), flags.text("format"))
+    table.show(
+        columns, ("Type", "TotalCount", "Active", "Size", "Reclaimable"), _rows(found), flags.text("format"),
+        type_name="*formatter.diskUsageImagesContext",
+    )  # fmt: skip
     return 0
 
 
@@ -133,7 +136,7 @@ COMMANDS = {
     "system df": Command(
         "[OPTIONS]", "Show disk usage",
         [
-            Flag("format", "string", "Format output: table, json, or a Go template"),
+            FORMAT,
             Flag("verbose", "bool", "Show detailed information on space usage", "v"),
         ],
         (0, 0), disk_usage,

@@ -11,7 +11,7 @@ from berth.cli.gotemplate.parser import Node, Parser
 from berth.cli.gotemplate.values import MISSING, ExecuteError, Fields, is_true, text, type_name
 
 _ABSENT = object()
-_SPELLINGS = {"ID": "Id", "Id": "ID"}
+_SPELLINGS = {"ID": "Id", "Id": "ID", "APIVersion": "ApiVersion"}
 """Go's name of a field whose JSON name differs."""
 
 
@@ -218,8 +218,9 @@ class Template:
 
     def _field(self, node: Node, value: Any, name: str) -> Any:
         if isinstance(value, Fields):
-            if name in value.fields:
-                return value.fields[name]()
+            for spelling in (name, _SPELLINGS.get(name, name)):
+                if spelling in value.fields:
+                    return value.fields[spelling]()
             if name in value.calls:
                 raise self._fail(node, f"wrong number of args for {name}: want 1 got 0")
             raise self._fail(node, f"can't evaluate field {name} in type {value.type_name}")
@@ -234,7 +235,8 @@ class Template:
             if self._strict:
                 raise self._fail(node, f"nil pointer evaluating interface {{}}.{name}")
             return MISSING
-        raise self._fail(node, f"can't evaluate field {name} in type {type_name(value)}")
+        kind = "interface {}" if self._strict else type_name(value)  # what came as JSON has no other type
+        raise self._fail(node, f"can't evaluate field {name} in type {kind}")
 
     def _fail(self, node: Node, why: str, shown: Node | None = None) -> ExecuteError:
         shown = shown or node

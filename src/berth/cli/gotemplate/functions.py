@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from berth.cli.gotemplate import printf as fmt
-from berth.cli.gotemplate.values import MISSING, is_true, plain, text
+from berth.cli.gotemplate.values import MISSING, Fields, is_true, plain, text
 
 
 class CallError(Exception):
@@ -15,7 +15,10 @@ class CallError(Exception):
 
 
 def to_json(value: Any, *, html: bool = False) -> str:
-    """As Go's encoder writes it: compact, keys as they come; ``html`` escapes ``<>&`` as ``json.Marshal`` does."""
+    """As Go's encoder writes it: compact, keys as they come; ``html`` escapes ``<>&`` as ``json.Marshal`` does,
+    which Docker's rows of a list use for themselves.
+    """
+    html = html or isinstance(value, Fields)
     found = json.dumps(plain(value), separators=(",", ":"), ensure_ascii=False)
     found = found.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     if html:

@@ -87,12 +87,14 @@ class Parser:
             self.defined[name] = self._body(first)[0]
             return None
         if first.text in ("template", "block"):
-            name = next((w.text for w in rest if w.kind == "string"), "")
+            quoted = next((w for w in rest if w.kind == "string"), first)
+            name = quoted.text if quoted is not first else ""
             tail = rest[next((i for i, w in enumerate(rest) if w.kind == "string"), 0) + 1 :]
             pipe = _Words(self, tail).pipe() if any(w.kind != "space" for w in tail) else None
             if first.text == "block":
                 self.defined[name] = self._body(first)[0]
-            return Node("template", first, name, name, pipe)
+            shown = f'{{{{template "{name}"{f" {pipe.text}" if pipe is not None else ""}}}}}'
+            return Node("template", quoted, shown, name, pipe)
         return self._branch(first, rest)
 
     def _branch(self, first: Token, rest: list[Token]) -> Node:

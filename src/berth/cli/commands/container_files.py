@@ -1,0 +1,118 @@
+"""``container diff``, ``export`` and ``commit``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from berth.base.errors import InvalidArgument
+from berth.cli.command import Command
+from berth.cli.flags import Flag
+from berth.cli.references import split_name
+from berth.client.engine import query
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from berth.cli.flags import Flags
+    from berth.client.engine import Engine
+    from berth.client.http import Response
+
+_KINDS = "CAD"
+"""Changed, added, deleted: by the API's number."""
+
+
+def container(flags: Flags) -> str:
+    """The first argument. Raises: InvalidArgument when it is empty."""
+    name = flags.args[0].strip()
+    if not name:
+        raise InvalidArgument("container name cannot be empty")
+    return name
+
+
+def diff(engine: Engine, flags: Flags) -> int:
+    for change in engine.get(f"/containers/{container(flags)}/changes") or ():
+        print(_KINDS[change["Kind"]], change["Path"])
+    return 0
+
+
+def check_output(path: str) -> None:
+    """Whether a file can be made there, before it is asked for. Raises: InvalidArgument."""
+    folder = os.path.dirname(path)
+    if folder and not os.path.isdir(folder):
+        raise InvalidArgument(f"invalid output path: stat {folder}: no such file or directory")
+    if os.path.isdir(path):
+        raise InvalidArgument("cannot write to a directory")
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise InvalidArgument(f"invalid output path: {path} is no regular file")
+
+
+def export(engine: Engine, flags: Flags) -> int:
+    target = flags.text("output")
+    if not target and os.isatty(1):
+        raise InvalidArgument("cowardly refusing to save to a terminal. Use the -o flag or redirect")
+    if target:
+        try:
+            check_output(target)
+        except InvalidArgument as err:
+            raise InvalidArgument(f"failed to export container: {err.message}") from err
+    response = engine.send("GET", f"/containers/{container(flags)}/export", fresh=True)
+    write_stream(response, target, "failed to export container")
+    return 0
+
+
+def write_stream(response: Response, target: str, what: str) -> None:
+    """An answer's body to a file, whole or not at all; without a name to standard output. Raises: InvalidArgument."""
+    if not target:
+        for chunk in response.chunks():
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+        return
+    partial = f"{target}.{os.getpid()}.partial"
+    try:
+        with open(partial, "wb") as out:
+            for chunk in response.chunks():
+                out.write(chunk)
+        os.rename(partial, target)
+    except OSError as err:
+        raise InvalidArgument(f"{what}: {err.strerror}: {err.filename or target}") from err
+    finally:
+        if os.path.exists(partial):
+            os.unlink(partial)
+
+
+def commit(engine: Engine, flags: Flags) -> int:
+    repo, tag = ("", "")
+    if len(flags.args) > 1:
+        from berth.spec.reference import parse_reference
+
+        if parse_reference(flags.args[1]).digest:
+            raise InvalidArgument("cannot commit to digest reference")
+        repo, tag = split_name(flags.args[1])
+    path = "/commit" + query(
+        container=container(flags), repo=repo, tag=tag, comment=flags.text("message"), author=flags.text("author")
+    )
+    for change in flags.list_("change"):
+        path += query(changes=change).replace("?", "&", 1)
+    if not flags.on("pause"):
+        path += "&pause=0"
+    print(engine.post(path, {})["Id"])
+    return 0
+
+
+COMMANDS = {
+    "diff": Command("CONTAINER", "Inspect changes to files or directories on a container's filesystem", [], (1, 1), diff),
+    "export": Command(
+        "[OPTIONS] CONTAINER", "Export a container's filesystem as a tar archive",
+        [Flag("output", "string", "Write to a file, instead of STDOUT", "o")], (1, 1), export,
+    ),
+    "commit": Command(
+        "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]", "Create a new image from a container's changes",
+        [
+            Flag("author", "string", 'Author (e.g., "John Hannibal Smith <hannibal@a-team.com>")', "a"),
+            Flag("change", "list", "Apply Dockerfile instruction to the created image", "c"),
+            Flag("message", "string", "Commit message", "m"),
+            Flag("pause", "bool", "Pause container during commit", "p", "true"),
+        ],
+        (1, 2), commit,
+    ),
+}  # fmt: skip
