@@ -137,7 +137,7 @@ OPERATIONS: dict[str, Operation] = {
     "networks.prune": Operation("Remove what nobody uses", {200: dict[str, Any]}, {"filters": "filters"}, errors=(400,)),
     "volumes.list_": Operation("Volumes", {200: v.VolumeListResponse}, {"filters": "filters"}, errors=(400,)),
     "volumes.inspect": Operation("All about one", {200: v.Volume}, errors=_ONE),
-    "volumes.create": Operation("Make one", {201: v.Volume}, body=v.VolumeCreateOptions, errors=(400, 404, 501)),
+    "volumes.create": Operation("Make one", {201: v.Volume}, body=v.VolumeCreateOptions, errors=(400, 404)),
     "volumes.remove": Operation("Remove one", {204: None}, {"force": "boolean"}, errors=_CHANGE),
     "volumes.prune": Operation("Remove what nobody uses", {200: dict[str, Any]}, {"filters": "filters"}, errors=(400,)),
     "swarm.refuse": Operation("Of swarms: this engine is in none", {}, errors=(503,)),

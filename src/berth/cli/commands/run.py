@@ -153,7 +153,13 @@ def _open_cidfile(path: str) -> TextIO:
         raise InvalidArgument(
             f"failed to create the container ID file: open {path}: {(err.strerror or str(err)).lower()}"
         ) from err
-    body["Env"] += _proxies(engine, body["Env"])
+
+
+def _proxies(engine: Engine, given: list[str]) -> list[str]:
+    """The user's ``proxies`` for this engine, as variables that the container is not given another way."""
+    named = {entry.partition("=")[0] for entry in given}
+    found = config.proxy_environment(engine.host)
+    return [f"{name}={value}" for name, value in found.items() if name not in named]
 
 
 def create(engine: Engine, flags: Flags) -> int:
