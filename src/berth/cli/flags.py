@@ -74,6 +74,10 @@ class Flags:
     def given(self, name: str) -> bool:
         return name in self.values
 
+    def knows(self, name: str) -> bool:
+        """Whether the command has such a flag at all."""
+        return name in self._known
+
     def text(self, name: str) -> str:
         return self.values[name][-1] if name in self.values else self._known[name].default
 

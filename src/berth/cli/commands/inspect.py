@@ -44,7 +44,7 @@ def _inspect(engine: Engine, flags: Flags, kinds: Sequence[str]) -> int:
     if kinds[0] == "container" and flags.on("size"):
         more["container"] = query(size=True)
     if tuple(kinds) == ("image",):
-        more["image"] = query(platform=oci_platform(flags.text("platform")))
+        more["image"] = query(platform=oci_platform(flags.text("platform") if flags.knows("platform") else ""))
     found, failures = [], []
     for ref in flags.args:
         try:
