@@ -91,10 +91,10 @@ def test_docker_pys_image_api(daemon: Daemon, stand_in: StandIn) -> None:
             with pytest.raises(docker.errors.NotFound):
                 client.images.pull(name, tag="2", auth_config=secret)
             assert [found.id for found in client.images.list(name=name)] == [image.config_digest]
-            archive = b"".join(client.images.get(f"{name}:1").save(named=True))
+            archive = b"".join(client.images.get(f"{name}:1").save(named=f"{name}:1"))
             client.images.remove(f"{name}:1")
             [loaded] = client.images.load(archive)
-            assert loaded.tags == [f"{name}:1", f"{stand_in.host}/app:1"]
+            assert set(loaded.tags) == {f"{name}:1", f"{stand_in.host}/app:1"}
             assert next(entry["Id"] for entry in loaded.history()) == image.config_digest
         finally:
             client.close()
