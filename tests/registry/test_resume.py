@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -89,6 +91,67 @@ def _written(folder: str) -> int:
     for where, _, names in os.walk(folder):
         total += sum(os.stat(os.path.join(where, name)).st_size for name in names)
     return total
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_client_that_leaves_ends_its_pull_and_the_next_goes_on(
+    number: signal.Signals, daemon: Daemon, stand_in: StandIn
+) -> None:
+    """Ctrl-C: nothing more is fetched; what came stays for the next pull."""
+    image = big(40, 2, seed=20 + number)
+    stand_in.add("app", "1", image)
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold(key: str, begin: int, size: int) -> int | None:
+        if size > 1000000 and not go_on.is_set():
+            held.set()
+            go_on.wait(30)
+            return size // 2  # would go on after that
+        return None
+
+    stand_in.cut = hold
+    client = daemon.docker_popen("pull", f"{stand_in.host}/app:1")
+    assert held.wait(30)
+    client.send_signal(number)
+    client.wait(10)
+    eventually(lambda: not _open_ingests(daemon), 10, why="the pull is over")
+    go_on.set()
+    stand_in.cut = lambda key, begin, size: None
+    assert daemon.docker("image", "inspect", f"{stand_in.host}/app:1", check=False).code == 1
+    out = daemon.docker("pull", f"{stand_in.host}/app:1").out
+    assert f"Digest: {image.digest}" in out
+
+
+def test_one_of_two_who_wait_leaves(daemon: Daemon, stand_in: StandIn) -> None:
+    """The other one's pull of the same image goes on."""
+    image = big(20, 1, seed=30)
+    stand_in.add("app", "1", image)
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold(key: str, begin: int, size: int) -> int | None:
+        if size > 1000000:
+            held.set()
+            go_on.wait(30)
+        return None
+
+    stand_in.cut = hold
+    clients = [daemon.docker_popen("pull", f"{stand_in.host}/app:1") for _ in range(2)]
+    assert held.wait(30)
+    clients[0].send_signal(signal.SIGINT)
+    clients[0].wait(10)
+    go_on.set()
+    out, err = clients[1].communicate(timeout=60)
+    assert clients[1].returncode == 0 and image.digest.encode() in out, err
+
+
+def _open_ingests(daemon: Daemon) -> list[str]:
+    """Files of blobs on their way in that the daemon has open."""
+    fds = f"/proc/{daemon.pid}/fd"
+    found = []
+    for name in os.listdir(fds):
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(f"{fds}/{name}"))
+    return [path for path in found if "/content/ingest/" in path]
 
 
 def test_an_aborted_pull_goes_on_later(daemon: Daemon, stand_in: StandIn) -> None:

@@ -13,11 +13,14 @@ from berth.api.services import ProgressSink, Services
 from berth.base.errors import BerthError, InvalidArgument
 
 
-async def _with_progress(request: Request, work: Callable[[ProgressSink], Awaitable[None]]) -> None:
+async def _with_progress(
+    request: Request, work: Callable[[ProgressSink], Awaitable[None]], *, stops: bool = False
+) -> None:
     """Run ``work`` and stream its messages. An error before the first message is the answer's status, later a message.
 
-    A client that hangs up does not stop the work.
+    A client that hangs up stops the work where it ``stops``, as Docker documents it for pulls; else it goes on.
     """
+    request.cancel_on_eof = stops
     queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
     def progress(message: dict[str, Any]) -> None:
@@ -52,6 +55,10 @@ async def _with_progress(request: Request, work: Callable[[ProgressSink], Awaita
         await stream.write(json.dumps(line).encode() + b"\r\n")
     except ClientGone:
         return
+    finally:
+        if stops and not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
     if stream is None:
         stream = await request.stream()
     await stream.end()
@@ -76,7 +83,9 @@ async def create(services: Services, request: Request) -> None:
     auth = codec.registry_auth(request)
     names_one = tag or "@" in ref or ":" in ref.rpartition("/")[2]
     pull = services.images.pull if names_one else services.images.pull_all
-    await _with_progress(request, lambda progress: pull(ref, platform=platform, auth=auth, progress=progress))
+    await _with_progress(
+        request, lambda progress: pull(ref, platform=platform, auth=auth, progress=progress), stops=True
+    )
 
 
 async def push(services: Services, request: Request) -> None:
@@ -85,6 +94,7 @@ async def push(services: Services, request: Request) -> None:
     await _with_progress(
         request,
         lambda progress: services.images.push(request.groups[0], tag, platform=platform, auth=auth, progress=progress),
+        stops=True,
     )
 
 

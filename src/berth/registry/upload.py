@@ -14,10 +14,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
+from io import FileIO
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urljoin
 
 from berth.base.errors import BerthError, DataLoss, Forbidden, NotFound, TooLarge, Unauthorized, Unavailable
+from berth.base.threads import run_to_end
 from berth.registry.transport import Unreachable
 from berth.spec.digest import digest_of
 
@@ -50,13 +52,12 @@ class _Piece:
         self._source, self._start, self._end, self._sent = source, start, end, sent
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        loop = asyncio.get_running_loop()
-        file = await loop.run_in_executor(None, open, self._source.path, "rb", 0)
+        file = await run_to_end(None, FileIO, self._source.path)
         with file:
             file.seek(self._start)
             at = self._start
             while at < self._end:
-                chunk = await loop.run_in_executor(None, file.read, min(_READ, self._end - at))
+                chunk = await run_to_end(None, file.read, min(_READ, self._end - at))
                 if not chunk:
                     raise DataLoss(f"blob {self._source.digest} is shorter than its {self._source.size} bytes")
                 at += len(chunk)

@@ -75,7 +75,7 @@ class Fetch:
         async with self._stores.fetching.hold(self._blob.digest):  # two pulls of one blob: the second finds it done
             if self._stores.blobs.find(self._blob.digest) is not None:
                 return
-            ingest = await self._stores.call(self._stores.blobs.ingest, self._blob.digest, self._blob.size)
+            ingest = await self._open()
             try:
                 await self._fill(ingest)
                 self._tell("Verifying Checksum")
@@ -91,9 +91,13 @@ class Fetch:
                 ingest.close()
         self._tell("Download complete")
 
+    async def _open(self) -> Ingest:
+        blobs, blob = self._stores.blobs, self._blob
+        return await self._stores.call(blobs.ingest, blob.digest, blob.size, undo=lambda ingest: ingest.close())
+
     async def _again(self) -> None:
         await self._stop_unpacking()
-        ingest = await self._stores.call(self._stores.blobs.ingest, self._blob.digest, self._blob.size)
+        ingest = await self._open()
         try:
             await self._fill(ingest)
             await self._stores.call(ingest.commit, self._blob.media_type)

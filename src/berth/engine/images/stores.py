@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from berth.base import failpoints
 from berth.base.clock import now_ns
 from berth.base.locks import KeyedLocks
+from berth.base.threads import run_to_end
 from berth.content.blobs import BlobStore
 from berth.content.collector import Collector
 from berth.content.leases import Leases
@@ -57,9 +58,9 @@ class Stores(NamedTuple):
     def limits(self) -> Limits:
         return Limits(self.settings.max_layer_bytes, self.settings.max_layer_entries)
 
-    async def call(self, work: Callable[..., T], *args: Any) -> T:
-        """Run plain code on this package's threads."""
-        return await asyncio.get_running_loop().run_in_executor(self.threads, lambda: work(*args))
+    async def call(self, work: Callable[..., T], *args: Any, undo: Callable[[T], None] | None = None) -> T:
+        """Run plain code on this package's threads, to its end also for a caller that is cancelled (``run_to_end``)."""
+        return await run_to_end(self.threads, work, *args, undo=undo)
 
     def read_config(self, digest: str) -> Config:
         return parse_config(self.blobs.read(digest, MAX_MANIFEST))

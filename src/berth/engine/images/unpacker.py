@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from berth.base.errors import InvalidArgument, TooLarge, from_oserror
+from berth.base.threads import run_to_end
 from berth.engine.images.unpack_program import UnpackProgram
 from berth.images.unpack import check_diff_id, refusal, unpack_layer
 
@@ -91,8 +92,8 @@ class Unpacker:
     def close(self) -> None:
         self._program.close()
 
-    async def call(self, work: Callable[..., T], *args: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args))
+    async def call(self, work: Callable[..., T], *args: Any, undo: Callable[[T], None] | None = None) -> T:
+        return await run_to_end(self._threads, work, *args, undo=undo)
 
 
 class Unpacking:
@@ -150,7 +151,7 @@ class Unpacking:
         owner = self._unpacker
         try:
             async with owner._turns:
-                self._draft = draft = await owner.call(owner._snapshots.draft)
+                self._draft = draft = await owner.call(owner._snapshots.draft, undo=owner._snapshots.abandon)
                 return await owner._program.apply(
                     draft.path, owner._limits, data_fd, self._event_fd, self._size, self._report
                 )
