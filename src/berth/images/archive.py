@@ -25,6 +25,8 @@ _DOCUMENTS = frozenset(("manifest.json", "index.json", "oci-layout", "repositori
 _LEGACY = ("/json", "/VERSION")
 """What ``docker save`` of before 25 wrote beside each layer; nothing reads it any more."""
 _MAX_MEMBERS = 1_000_000
+_MAX_LARGE = 16
+"""How many times the largest member all of them may be."""
 
 
 class Archive(NamedTuple):
@@ -47,15 +49,18 @@ class Archive(NamedTuple):
 
 
 def read_archive(
-    raw: Readable, blobs: BlobStore, lease: Lease, received: Callable[[int], None] | None = None
-) -> Archive:
+    raw: Readable, blobs: BlobStore, lease: Lease, received: Callable[[int], None] | None = None,
+    max_member: int = 1 << 62,
+) -> Archive:  # fmt: skip
     """Read the whole stream, compressed or not; what is stored is held by ``lease``.
 
-    ``received`` is told the bytes of the archive so far. Raises: InvalidArgument for what is no archive.
+    ``received`` is told the bytes of the archive so far; ``max_member``: bytes that one member may have, for a few kilobytes may
+    unpack to any number of them. Raises: InvalidArgument for what is no archive, TooLarge.
     """
     stream = open_stream(raw)
     source = Source(lambda: stream.read(CHUNK))
     archive = Archive({}, {}, {})
+    total = 0
     for count, member in enumerate(tar.read_members(source)):
         if count >= _MAX_MEMBERS:
             raise TooLarge(f"archive has more than {_MAX_MEMBERS} members")
@@ -65,6 +70,10 @@ def read_archive(
         elif member.type == tar.REGULAR and member.extents is None and not name.endswith(_LEGACY):
             if name in _DOCUMENTS:
                 archive.documents[name] = _document(source, member.stored, name)
+            elif member.stored > max_member:
+                raise TooLarge(f"invalid archive: {name[:200]!r} is larger than {max_member} bytes")
+            elif (total := total + member.stored) > max_member * _MAX_LARGE:
+                raise TooLarge(f"archive is larger than {max_member * _MAX_LARGE} bytes")
             else:
                 archive.blobs[name] = _store(source, member.stored, name, blobs, lease)
         if received is not None:

@@ -128,6 +128,7 @@ def parse_config(content: bytes) -> Config:
 
 _TEXTS = ("User", "WorkingDir", "StopSignal")
 _TEXT_LISTS = ("Cmd", "Entrypoint", "OnBuild", "Shell")
+_HEALTH_NUMBERS = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
 _SETS = ("Volumes", "ExposedPorts")
 
 
@@ -154,10 +155,24 @@ def execution_config(raw: object) -> ImageConfig:
     if raw.get("Labels") is not None:
         config["Labels"] = {key: _as_text(value, "Labels") for key, value in _mapping(raw, "Labels").items()}
     if raw.get("Healthcheck") is not None:
-        config["Healthcheck"] = _mapping(raw, "Healthcheck")
+        config["Healthcheck"] = _healthcheck(_mapping(raw, "Healthcheck"))
     if raw.get("ArgsEscaped") is not None:
         config["ArgsEscaped"] = raw["ArgsEscaped"] is True
     return cast("ImageConfig", config)
+
+
+def _healthcheck(raw: dict[str, Any]) -> dict[str, Any]:
+    checked: dict[str, Any] = {}
+    if raw.get("Test") is not None:
+        checked["Test"] = _texts(raw, "Test")
+    for key in _HEALTH_NUMBERS:
+        value = raw.get(key)
+        if value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 1 << 63:
+            raise InvalidArgument(f"image config: Healthcheck.{key} has the wrong type")
+        checked[key] = value
+    return checked
 
 
 def _as_text(value: object, key: str) -> str:

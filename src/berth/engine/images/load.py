@@ -90,7 +90,8 @@ async def load(
     pipe = Pipe()
     feeder = asyncio.ensure_future(pipe.feed(source))
     try:
-        archive = await stores.call(read_archive, pipe, stores.blobs, lease)
+        limit = stores.limits.max_bytes
+        archive = await stores.call(lambda: read_archive(pipe, stores.blobs, lease, max_member=limit))
         await feeder
         told: set[str] = set()
         for found in await stores.call(find_images, archive, stores.blobs, wanted):
