@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+import berth
 from berth.base.errors import InvalidArgument
 from berth.daemon import configure
 from berth.daemon.configure import load, reread
-from berth.daemon.settings import SETTINGS
+from berth.daemon.settings import BY_FLAG, SETTINGS
+
+SOURCE = Path(berth.__file__).parent
 
 
 def write(tmp_path: Path, **keys: Any) -> str:
@@ -24,6 +27,41 @@ def refusal(*argv: str) -> str:
     with pytest.raises(InvalidArgument) as caught:
         load(list(argv))
     return caught.value.message
+
+
+DOCKERD = """
+add-runtime allow-direct-routing authorization-plugin bip bip6 bridge cdi-spec-dir cgroup-parent config-file containerd
+containerd-namespace containerd-plugins-namespace cpu-rt-period cpu-rt-runtime cri-containerd data-root debug
+default-address-pool default-cgroupns-mode default-gateway default-gateway-v6 default-ipc-mode default-network-opt
+default-runtime default-shm-size default-ulimit dns dns-opt dns-search exec-opt exec-root experimental feature fixed-cidr
+fixed-cidr-v6 group help host host-gateway-ip http-proxy https-proxy icc init init-path insecure-registry ip ip-forward
+ip-forward-no-drop ip-masq ip6tables iptables ipv6 label live-restore log-driver log-format log-level log-opt
+max-concurrent-downloads max-concurrent-uploads max-download-attempts metrics-addr mtu network-control-plane-mtu
+no-new-privileges no-proxy node-generic-resource pidfile raw-logs registry-mirror rootless seccomp-profile selinux-enabled
+shutdown-timeout storage-driver storage-opt swarm-default-advertise-addr tls tlscacert tlscert tlskey tlsverify
+userland-proxy userland-proxy-path userns-remap validate version
+""".split()
+"""Every flag of dockerd 28.5.2, from its ``--help``."""
+_OTHER = {"bool": True, "int": 7, "list": ["x"], "str": "x", "map": {"x": "y"}}
+MEANS_NOTHING = {
+    "raw-logs",
+    "ip-forward-no-drop",
+    "feature",
+}  # taken: it is so anyway, or switches parts of dockerd's own
+
+
+@pytest.mark.parametrize(
+    "flag", [name for name in DOCKERD if name not in ("help", "version", "validate", "config-file")]
+)
+def test_every_flag_of_dockerd_works_or_is_named_with_the_reason(flag: str, tmp_path: Path) -> None:
+    setting = BY_FLAG[flag]
+    if not setting.reason:
+        sources = [path.read_text() for path in SOURCE.rglob("*.py") if path.name != "settings.py"]
+        assert flag in MEANS_NOTHING or any(f'"{flag}"' in text for text in sources), "nobody reads it"
+        return
+    value = next(v for v in (_OTHER[setting.kind], False, "y") if v not in setting.accepts and v != setting.default)
+    said = refusal("--config-file", write(tmp_path, **{setting.key: value}))
+    assert setting.key in said and f"is not supported: {setting.reason}" in said
 
 
 def test_what_is_both_a_flag_and_in_the_file_is_refused(tmp_path: Path) -> None:

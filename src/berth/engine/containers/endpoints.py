@@ -41,6 +41,10 @@ def settle_networks(deps: Deps, host_config: Mapping[str, Any], asked: Mapping[s
     if mode.startswith("container:") and wishes:
         raise InvalidArgument("conflicting options: container type network can't be used with links or other networks")
     for name, settings in wishes.items():
+        if (settings.get("IPAMConfig") or {}).get("LinkLocalIPs"):
+            raise InvalidArgument(
+                f"network {name}: link-local addresses of one's own are not supported: leave them out"
+            )
         network = deps.networks.find(name)
         if network is not None:
             ep.check_settings(network, settings)
