@@ -9,4 +9,5 @@
     load.py      the load generator: Engine API over raw connections, no CLI
     memory.py    PSS of an engine's processes
     report.py    the table, as text and as JSON
+    runtimes.py  a program of its own: our runtime beside runc and crun
 """

@@ -28,29 +28,34 @@ def failpoints(*packages: str) -> list[str]:
 STARTING = [name for name in failpoints("engine", "networks") if name.startswith(("create.", "start.", "network."))]
 
 
-@pytest.mark.parametrize("point", STARTING)
-def test_an_error_there(make_daemon: Callable[..., Daemon], point: str) -> None:
+NETLESS = [name for name in STARTING if name.startswith("start.") and name != "start.created"]
+"""A start without a network goes from the config to execve in one go: there is nothing in between."""
+CASES = [*((name, ("-p", "80")) for name in STARTING), *((name, ("--network", "none")) for name in NETLESS)]
+
+
+@pytest.mark.parametrize(("point", "flags"), CASES)
+def test_an_error_there(make_daemon: Callable[..., Daemon], point: str, flags: tuple[str, ...]) -> None:
     engine = make_daemon(env={"BERTH_FAILPOINTS": f"{point}=error:EIO"})
     before = engine.settled()
-    result = engine.docker("run", "--rm", "-p", "80", "busybox", "true", check=False)
+    result = engine.docker("run", "--rm", *flags, "busybox", "true", check=False)
     assert result.code == 125 and result.err
     engine.remove_all()
     engine.assert_clean(before)
 
 
-@pytest.mark.parametrize("point", STARTING)
-def test_the_daemons_death_there(make_daemon: Callable[..., Daemon], point: str) -> None:
+@pytest.mark.parametrize(("point", "flags"), CASES)
+def test_the_daemons_death_there(make_daemon: Callable[..., Daemon], point: str, flags: tuple[str, ...]) -> None:
     engine = make_daemon()
     before = engine.settled()
     engine.stop()
     engine.env["BERTH_FAILPOINTS"] = f"{point}=kill"
     engine.start()
-    engine.docker("run", "--rm", "-p", "80", "busybox", "sleep", "1000", check=False)
+    engine.docker("run", "--rm", *flags, "busybox", "sleep", "1000", check=False)
     assert engine.process is not None
     engine.process.wait(10)
     engine.env.clear()
     engine.start()
     eventually(engine.answers)
     engine.remove_all()
-    engine.docker("run", "--rm", "-p", "80", "busybox", "true")
+    engine.docker("run", "--rm", *flags, "busybox", "true")
     engine.assert_clean(before)

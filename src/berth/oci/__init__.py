@@ -7,7 +7,7 @@
     process.py   the last steps: limits, terminal, user, capabilities, seccomp, execve
     users.py     USER text → numbers
     channel.py   frames with descriptors between parent and child
-    program.py   ``berth-runtime``, with runc's command line
+    program.py   ``berth-runtime``, with runc's command line; making.py, lives.py: what its verbs share
 
     parent (shim)                                init
       | fork: new pid namespace                    |

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from berth.base.errors import Conflict
-from berth.oci import criu, making, record
+from berth.oci import criu, lives, record
 from berth.oci.dispatch import Program
 from berth.oci.flags import Flags, Options, exactly
 
@@ -23,5 +23,5 @@ def run(program: Program, options: Options) -> int:
     images = os.path.abspath(options.text("image-path") or "checkpoint")
     criu.dump(program.criu, found, options, images)
     if not (options.on("leave-running") or options.on("pre-dump")):
-        making.destroy(program, found)
+        lives.destroy(program, found)
     return 0

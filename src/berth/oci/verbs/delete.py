@@ -9,7 +9,7 @@ import os
 import signal
 
 from berth.base.errors import Conflict, NotFound
-from berth.oci import making, record
+from berth.oci import lives, record
 from berth.oci.dispatch import Program
 from berth.oci.flags import Flags, Options, exactly
 
@@ -31,7 +31,7 @@ def run(program: Program, options: Options) -> int:
         raise Conflict(f"cannot delete container {found.id} that is not stopped: {status}")
     if status not in ("stopped", "creating"):
         _kill(found.pid)
-    making.destroy(program, found)
+    lives.destroy(program, found)
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from berth.base.errors import Conflict, InvalidArgument, NotFound
 from berth.kernel import process as p
-from berth.oci import bundle, launch, making, record
+from berth.oci import bundle, launch, lives, making, record
 from berth.oci.dispatch import Program
 from berth.oci.flags import Flags, Options, at_least
 
@@ -55,7 +55,7 @@ def run(program: Program, options: Options) -> int:
         from berth.oci import terminal
 
         return terminal.serve(console, pid)
-    return making.wait(pid)
+    return lives.wait(pid)
 
 
 def _group(found: record.Record, options: Options) -> Any:

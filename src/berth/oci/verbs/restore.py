@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from berth.base.undo import Undo
-from berth.oci import bundle, criu, making, record
+from berth.oci import bundle, criu, lives, making, record
 from berth.oci.dispatch import Program
 from berth.oci.flags import Flags, Options, exactly
 
@@ -25,7 +25,7 @@ def run(program: Program, options: Options) -> int:
     with Undo() as undo:
         undo.push("remove the state", found.remove)
         group = found.group()
-        undo.push("remove the cgroup", making.remove_group, found, group)
+        undo.push("remove the cgroup", lives.remove_group, found, group)
         for warning in group.make(spec["linux"].get("resources") or {}):
             program.warn(warning)
         pid = criu.restore(program.criu, found, options, os.path.abspath(options.text("image-path") or "checkpoint"))
@@ -35,5 +35,5 @@ def run(program: Program, options: Options) -> int:
     if options.on("detach"):
         return 0
     status = criu.wait_for(pid)
-    making.destroy(program, found)
+    lives.destroy(program, found)
     return status

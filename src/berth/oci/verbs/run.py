@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from berth.kernel import process as p
-from berth.oci import making, record
+from berth.oci import lives, making, record
 from berth.oci.dispatch import Program
 from berth.oci.flags import Flags, Options, exactly
 
@@ -19,9 +19,9 @@ def run(program: Program, options: Options) -> int:
         p.prctl(p.PR_SET_CHILD_SUBREAPER, 1)
     made = making.make(program, options, options.words[0], detached=detached)
     try:
-        making.start(program, made.record)
+        lives.start(program, made.record)
     except BaseException:
-        making.drop_quietly(program, made.record)
+        lives.drop_quietly(program, made.record)
         raise
     if detached:
         return 0
@@ -31,7 +31,7 @@ def run(program: Program, options: Options) -> int:
         status = terminal.serve(made.console, made.record.pid)
         os.close(made.console)
     else:
-        status = making.wait(made.record.pid)
+        status = lives.wait(made.record.pid)
     if not options.on("keep"):
-        making.destroy(program, record.load(program.root, made.record.id))
+        lives.destroy(program, record.load(program.root, made.record.id))
     return status

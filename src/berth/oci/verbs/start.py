@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from berth.oci import making, record
+from berth.oci import lives, record
 from berth.oci.dispatch import Program
 from berth.oci.flags import Flags, Options, exactly
 
@@ -11,5 +11,5 @@ FLAGS = Flags()
 
 def run(program: Program, options: Options) -> int:
     exactly(options, "start", 1)
-    making.start(program, record.load(program.root, options.words[0]))
+    lives.start(program, record.load(program.root, options.words[0]))
     return 0
