@@ -3,22 +3,30 @@
 CPython 3.11 rewrites a function's code in place while it warms up, and each shim would do that for itself on pages of its own.
 A function that was warm before the fork stays on the zygote's pages: a shim is smaller (by a seventh) and starts sooner.
 The play is the real code from the first frame to the exit record, on a stage that touches nothing: plain folders stand for
-cgroups, and an understudy for the init, so that nothing is forked or mounted.
+cgroups, and an understudy for the init, so that nothing is forked or mounted. The init's own part is played apart, as far as it
+goes in a process that stays what it is: with filesystems that stand nowhere.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from berth.base.errors import BerthError
+from berth.kernel import mount as m
 from berth.kernel.cgroups import Hierarchies
-from berth.oci import channel
+from berth.kernel.files import ensure_in_root
+from berth.oci import channel, mounts, namespaces, stage, tuning
 from berth.oci.document import Document
 from berth.oci.launch import InitHandle
+from berth.oci.process import prepare
 from berth.shim.main import Shim
+from berth.spec.capabilities import DEFAULT_CAPABILITIES
 from berth.spec.shim import AttachOptions, OverlayRootfs
 
 ROUNDS = 12
@@ -68,6 +76,7 @@ def rehearse(folder: str) -> None:
         for number in range(ROUNDS):
             _clear(folder)
             _play(folder, f"{number:064x}")
+            _play_init()
     finally:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, handler)
@@ -146,3 +155,39 @@ def _request(folder: str, name: str) -> dict[str, Any]:
         "cgroup": {"parent": "/parent", "name": name},
         "attach": [_CLIENT],
     }  # fmt: skip
+
+
+_SPEC: dict[str, Any] = {
+    "process": {
+        "args": [sys.executable], "cwd": "/", "env": ["PATH=/bin", "HOSTNAME=x"], "user": {"uid": 0, "gid": 0},
+        "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), DEFAULT_CAPABILITIES),
+    },
+    "mounts": [
+        *({"destination": d, "type": t, "source": s, "options": list(o)} for d, t, s, o in stage.STAGED.values()),
+        *({"destination": place, "type": "bind", "source": "/dev/null", "options": ["rbind", "rprivate"]}
+          for place in ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")),
+    ],
+    "linux": {
+        "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup")],
+        "maskedPaths": ["/proc/keys"], "readonlyPaths": ["/proc/sys"], "seccomp": "default",
+    },
+}  # fmt: skip
+
+
+def _play_init() -> None:
+    """What an init does besides entering and placing. A host that does not let us have a part of it is told by a real start."""
+    process, linux = _SPEC["process"], _SPEC["linux"]
+    with contextlib.suppress(OSError, BerthError):
+        root_fd = m.new_filesystem("tmpfs", ["mode=755", "size=1m"], m.ATTR_NOSUID)
+        try:
+            stage.fill_dev(root_fd)
+            m.mount_setattr(root_fd, m.ATTR_NODEV)
+            for entry in mounts.entries_of(_SPEC):
+                os.close(ensure_in_root(root_fd, entry.place, directory=not entry.bind))
+                if entry.bind:
+                    os.close(mounts.open_bind(entry))
+        finally:
+            os.close(root_fd)
+        namespaces.kinds(_SPEC)
+        tuning.plan(process, linux)
+        prepare(process, linux, make_cwd=True)
