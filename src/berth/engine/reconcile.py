@@ -74,6 +74,7 @@ async def recover(deps: Deps) -> None:
     for endpoint in await deps.networks.saved():
         endpoints.setdefault(endpoint.container_id, []).append(endpoint)
     living: list[Living] = []
+    taken: list[tuple[Container, Shim]] = []
     later: list[tuple[Container, Decision]] = []
     for container, shim in zip(containers, shims, strict=True):
         decision = decide(container.row.phase, shim is not None, read_exit(deps.layout.shim_dir(container.id)))
@@ -83,7 +84,7 @@ async def recover(deps: Deps) -> None:
             if container.endpoints:
                 exposed = container.row.config.get("ExposedPorts") or {}
                 container.ports = deps.networks.port_map(container.endpoints, exposed)
-            _take_over(deps, container, shim)
+            taken.append((container, shim))
         else:
             if shim is not None:
                 await shim.discard()
@@ -91,6 +92,11 @@ async def recover(deps: Deps) -> None:
             container.log_finished.set()
             later.append((container, decision))
     await deps.networks.adopt(living, lambda ident: _pid_of(deps, ident))
+    for (
+        container,
+        shim,
+    ) in taken:  # not before: an end that is told now must find its endpoints adopted, to release them
+        _take_over(deps, container, shim)
     _sweep_run_root(deps)
     _sweep_data_root(deps)
     for container, decision in later:

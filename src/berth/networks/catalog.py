@@ -14,7 +14,6 @@ from berth.networks.creation import plan_network
 from berth.networks.drivers import default
 from berth.networks.drivers.bridge import enable_forwarding
 from berth.networks.ipam.pools import GLOBAL_POOLS
-from berth.networks.ipam.remote import RemoteIpam
 from berth.networks.records import Endpoint, NetworkRecord, forget_network, save_network
 from berth.networks.request import NetworkRequest
 from berth.networks.state import State
@@ -86,10 +85,9 @@ class Catalog:
     def _plan(self, asked: NetworkRequest, shared: bool = False) -> NetworkRecord:
         state = self._state
         state.find_driver(asked.driver)
-        ipam = RemoteIpam(state.plugins, asked.ipam_driver) if asked.ipam_driver not in ("default", "null") else None
         return plan_network(
             asked, state.drivers, list(state.networks.values()), default.host_networks(state.nl),
-            GLOBAL_POOLS if shared else state.options.pools, state.instance_id, shared=shared, ipam=ipam,
+            GLOBAL_POOLS if shared else state.options.pools, state.instance_id, shared=shared, ipam_of=state.ipam_of,
         )  # fmt: skip
 
     def check_free(self, network: NetworkRecord) -> None:

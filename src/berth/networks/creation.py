@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_network
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,14 +15,16 @@ from berth.networks.drivers.contract import Driver
 from berth.networks.ipam.book import first_address
 from berth.networks.ipam.leases import AnyNetwork
 from berth.networks.ipam.pools import Pool, free_subnet, ula_pool
-from berth.networks.ipam.remote import RemoteIpam
 from berth.networks.records import NetworkRecord, Subnet
 from berth.networks.request import NetworkRequest
+
+if TYPE_CHECKING:
+    from berth.networks.ipam.remote import RemoteIpam
 
 
 def plan_network(
     asked: NetworkRequest, drivers: dict[str, Driver], others: Sequence[NetworkRecord], in_use: Iterable[AnyNetwork],
-    pools: Sequence[Pool], instance_id: str, *, shared: bool = False, ipam: RemoteIpam | None = None,
+    pools: Sequence[Pool], instance_id: str, *, shared: bool = False, ipam_of: Callable[[NetworkRecord], RemoteIpam],
 ) -> NetworkRecord:  # fmt: skip
     """The network as it shall be. ``in_use``: subnets of the host, for networks that nobody chose a subnet for.
 
@@ -41,8 +44,7 @@ def plan_network(
     )  # fmt: skip
     driver.plan(asked, network, others)
     if network.remote_ipam:
-        assert ipam is not None
-        ipam.fill(asked, network)
+        ipam_of(network).fill(asked, network)
     elif driver.addressed and asked.ipam_driver != "null":
         network.subnets = _subnets(asked, others, list(in_use), (*pools, ula_pool(instance_id)))
         network.gateways_asked = {s.subnet: s.gateway for s in network.subnets if shared and s.gateway}

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from berth.base.errors import ResourceExhausted
 from berth.networks import endpoints as ep
-from berth.networks.drivers.remote import RemoteDriver
 from berth.networks.host_ports import exposed_ports, plan_publish
 from berth.networks.port_changes import Change, plan_change
 from berth.networks.records import Endpoint, NetworkRecord
 from berth.networks.state import State
 from berth.spec.api.containers import PortBinding
+
+if TYPE_CHECKING:
+    from berth.networks.drivers.remote import RemoteDriver
 
 PortMap = dict[str, list[PortBinding] | None]
 """``NetworkSettings.Ports``: ``{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "443/tcp": None}``."""
@@ -55,7 +57,8 @@ class Ports:
         port).
         """
         remote = next((e for e in endpoints if e.routes4 or e.routes6), None)
-        if remote is not None and isinstance(driver := self._state.driver_of(remote), RemoteDriver):
+        if remote is not None and self._state.driver_of(remote).keeps:
+            driver = cast("RemoteDriver", self._state.driver_of(remote))
             bindings = {key: list(found) for key, found in wishes.bindings.items() if found}
             await self._state.call(
                 driver.program, self._state.network_of(remote), remote, bindings, list(wishes.exposed)

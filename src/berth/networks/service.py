@@ -28,7 +28,6 @@ from berth.networks.cluster.parts import Parts
 from berth.networks.drivers import all_drivers, default
 from berth.networks.drivers.bridge import enable_forwarding
 from berth.networks.drivers.esp import Esp
-from berth.networks.drivers.remote import RemoteDriver
 from berth.networks.endpoints import Member
 from berth.networks.firewall import Firewall
 from berth.networks.healing import Healing
@@ -138,7 +137,8 @@ class NetworkService:
         for record in users:
             state.networks[record.name] = record
             state.addresses.open(record)
-            state.drivers.setdefault(record.driver, RemoteDriver(state.nl, record.driver, state.plugins))
+            if record.driver not in state.drivers:
+                state.drivers[record.driver] = state.remote_driver(record.driver, activate=False)
             self._ensure(record)
         state.firewall = Firewall(ruleset.table_name(state.instance_id), state.desired)
         if state.netd.open():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from berth.kernel.netlink.sock import Netlink
@@ -16,19 +17,18 @@ from berth.kernel.nft.model import Table
 from berth.networks import ruleset
 from berth.networks.drivers.contract import Driver
 from berth.networks.drivers.esp import Esp
-from berth.networks.drivers.remote import RemoteDriver
 from berth.networks.firewall import Firewall
 from berth.networks.ipam.book import AddressBook
-from berth.networks.ipam.remote import RemoteIpam
 from berth.networks.netd_link import NetdLink
 from berth.networks.options import NetworkOptions
 from berth.networks.publishing import Publisher
 from berth.networks.records import Endpoint, NetworkRecord
 from berth.networks.resolver import Resolver, Resolving
-from berth.plugins.client import Plugins
 
 if TYPE_CHECKING:
     from berth.networks.cluster.service import Cluster
+    from berth.networks.ipam.remote import RemoteIpam
+    from berth.plugins.client import Plugins
 
 T = TypeVar("T")
 
@@ -48,7 +48,6 @@ class State:
         self.instance_id = instance_id
         self.options = options
         self.netd = netd
-        self.plugins = Plugins()
         self.cluster = cluster  # what hosts share, None without a cluster store
         self.resolver = Resolver(netd, options.dns)
         self.networks: dict[str, NetworkRecord] = {}  # by name
@@ -68,14 +67,30 @@ class State:
 
         Raises: NotFound in Docker's words, BerthError of what the plugin says.
         """
-        found = self.drivers.get(name)
-        if found is None:
-            found = RemoteDriver(self.nl, name, self.plugins)
+        if name not in self.drivers:
+            self.drivers[name] = self.remote_driver(name, activate=True)
+        return self.drivers[name]
+
+    def remote_driver(self, name: str, *, activate: bool) -> Driver:
+        """A plugin's, asked for nothing yet without ``activate``."""
+        from berth.networks.drivers.remote import RemoteDriver
+
+        found = RemoteDriver(self.nl, name, self.plugins)
+        if activate:
             found.activate()
-            self.drivers[name] = found
         return found
 
+    @cached_property
+    def plugins(self) -> Plugins:
+        """Those of this host. Most engines never need what speaks to them."""
+        from berth.plugins.client import Plugins
+
+        return Plugins()
+
     def ipam_of(self, network: NetworkRecord) -> RemoteIpam:
+        """The plugin that a network's addresses come from."""
+        from berth.networks.ipam.remote import RemoteIpam
+
         return RemoteIpam(self.plugins, network.ipam_driver)
 
     def desired(self) -> Table:
