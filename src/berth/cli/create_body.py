@@ -343,7 +343,9 @@ def _security(flags: Flags) -> list[str]:
             key, eq, value = opt.partition(":")
             if not eq:
                 raise InvalidArgument(f'Invalid --security-opt: "{opt}"')
-        if key == "seccomp" and value not in ("unconfined", "builtin"):
+        if key == "seccomp" and value.startswith("{"):
+            opt = f"seccomp={value}"  # the profile itself, as inspect --as run tells it
+        elif key == "seccomp" and value not in ("unconfined", "builtin"):
             try:
                 with open(value, encoding="utf-8") as file:
                     import json

@@ -40,6 +40,8 @@ def _inspect(engine: Engine, flags: Flags, kinds: Sequence[str]) -> int:
         from berth.cli import formats
 
         template = formats.parse(format_, strict=True)
+    if flags.knows("as") and flags.given("as"):
+        return _as(engine, flags)
     more = {}
     if kinds[0] == "container" and flags.on("size"):
         more["container"] = query(size=True)
@@ -63,6 +65,34 @@ def _inspect(engine: Engine, flags: Flags, kinds: Sequence[str]) -> int:
     for line in failures:
         print(line, file=sys.stderr)
     return 1 if failures else 0
+
+
+def _as(engine: Engine, flags: Flags) -> int:
+    """``--as run``: the command that would make each container again. Raises: InvalidArgument."""
+    import shlex
+
+    from berth.cli.as_run import words
+    from berth.cli.command import PROGRAM
+
+    if flags.text("as") != "run":
+        raise InvalidArgument(f'invalid --as "{flags.text("as")}": containers can be told as "run"')
+    if flags.given("format"):
+        raise InvalidArgument("conflicting options: cannot specify both --as and --format")
+    info, failed = engine.get("/info"), False
+    for ref in flags.args:
+        try:
+            found = engine.get(f"/containers/{quote(ref)}/json")
+        except BerthError as err:
+            sys.stdout.flush()
+            print(sentence(err), file=sys.stderr)
+            failed = True
+            continue
+        try:
+            image = engine.get(f"/images/{found['Image']}/json")
+        except NotFound:
+            image = {}
+        print(shlex.join(words(found, image, info, PROGRAM)))
+    return 1 if failed else 0
 
 
 def _print_whole(found: list[Any]) -> None:
@@ -98,6 +128,9 @@ def _of(kinds: Sequence[str], usage: str, help_: str) -> Command:
 
     options = [Flag("format", "string", "Format output: json, or a Go template", "f")]
     if "container" in kinds:
+        options.append(
+            Flag("as", "string", "Print the command that would make a container again: run", choices=("run",))
+        )
         options.append(Flag("size", "bool", "Display total file sizes if the type is container", "s"))
     if len(kinds) > 1:
         options.append(Flag("type", "string", "Only inspect objects of the given type", choices=tuple(_PATHS)))
