@@ -151,21 +151,29 @@ def test_disk_usage_in_words(shop: Daemon) -> None:
     assert shop.api("GET", "/v1.51/system/df?type=foo").status == 400
 
 
-def test_events(shop: Daemon) -> None:
+def test_events(shop: Daemon, tmp_path: Path) -> None:
+    """Every change tells itself, with the image's labels, which filters ask for."""
+    begun = time.time()
+    image_id = shop.docker("images", "-q", "--no-trunc", "t/upper").out.strip()
+    shop.docker("save", "-o", f"{tmp_path}/s.tar", "t/upper:1")
     shop.docker("tag", "t/upper:1", "t/shop:3")
     shop.docker("rmi", "t/shop:3")
-    lines = shop.docker(
-        "events",
-        "--since",
-        "1m",
-        "--until",
-        f"{time.time() + 0.3:.9f}",
-        "--filter",
-        "type=image",
-        "--format",
-        "{{.Action}}",
-    ).lines
-    assert lines[-2:] == ["tag", "untag"]
+    shop.docker("rmi", "t/upper:1")
+    shop.docker("load", "-q", "-i", f"{tmp_path}/s.tar")
+    imported = shop.docker("import", "-", "t/shop:3", stdin=layer_tar([Entry("x")])).lines[-1]
+    until = f"{time.time() + 0.3:.9f}"
+    words = ("events", "--since", f"{begun:.9f}", "--until", until, "--filter", "type=image", "--format", "{{json .}}")
+    seen = [json.loads(line) for line in shop.docker(*words).lines]
+    named = [
+        (e["Action"], e["Actor"]["ID"], e["Actor"]["Attributes"]["name"], e["Actor"]["Attributes"].get("kind"))
+        for e in seen
+    ]
+    assert named == [
+        ("save", image_id, image_id, "upper"), ("tag", image_id, "t/shop:3", "upper"), ("untag", image_id, image_id, "upper"),
+        ("untag", image_id, image_id, "upper"), ("delete", image_id, image_id, None), ("load", image_id, image_id, "upper"),
+        ("tag", imported, "t/shop:3", None), ("import", imported, imported, None),
+    ]  # fmt: skip
+    assert len(shop.docker(*words, "--filter", "label=kind=upper").lines) == 5
 
 
 def test_save_names(shop: Daemon, tmp_path: Path) -> None:

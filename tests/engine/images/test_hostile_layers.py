@@ -174,7 +174,7 @@ LIES = {
         "levels",
     ),
     "a file as a directory": ([Entry("f", b"x"), Entry("f/g", b"y")], "not a directory"),
-    "a hard link to nothing": ([Entry("h", kind="hardlink", target="nothing")], "which is not there"),
+    "a hard link to nothing": ([Entry("h", kind="hardlink", target="nothing")], "does not have"),
     "a hard link to a directory": ([Entry("d", kind="dir"), Entry("h", kind="hardlink", target="d")], "no file"),
     "a hard link to a whiteout": ([Entry(".wh.w"), Entry("h", kind="hardlink", target="w")], "no file"),
     "a hard link to itself": ([Entry("h", kind="hardlink", target="h")], "itself"),

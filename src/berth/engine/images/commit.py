@@ -49,9 +49,9 @@ async def commit(stores: Stores, container_id: str, parent: Image, made: Commit,
     finally:
         await stores.call(lease.release)
         await stores.collect()
-    stores.publish("image", "create", image.id, {**image.labels, "name": image.id})
+    stores.announce("create", image)
     if name is not None:
-        stores.publish("image", "tag", image.id, {**image.labels, "name": name.familiar})
+        stores.announce("tag", image, name.familiar)
     return image
 
 

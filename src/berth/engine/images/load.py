@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from berth.base.errors import BerthError, InvalidArgument
-from berth.base.ids import new_id, short_id
+from berth.base.ids import new_id
 from berth.content.leases import Lease
 from berth.engine.images.stores import Progress, Stores
 from berth.images.archive import read_archive
@@ -121,7 +121,7 @@ async def _load_one(stores: Stores, found: Found, lease: Lease, told: set[str], 
         if line not in told:
             told.add(line)
             progress({"stream": line + "\n"})
-    stores.publish("image", "load", image.id, {"name": image.id})
+    stores.announce("load", image)
 
 
 async def import_(
@@ -170,7 +170,9 @@ async def import_(
         await stores.call(lease.release)
         await stores.collect()
     progress({"status": image.id})
-    stores.publish("image", "import", image.id, {"name": names[0].familiar if names else short_id(image.id)})
+    for name in names:
+        stores.announce("tag", image, name.familiar)
+    stores.announce("import", image)
 
 
 def _store_stream(stores: Stores, pipe: Pipe, lease: Lease) -> tuple[str, int, str]:

@@ -133,7 +133,8 @@ async def _take(
         await stores.record(resolved.manifest.config.digest, manifest, names, target=resolved.top, extra=extra)
     await stores.call(lease.release)
     progress({"status": f"Digest: {fetched.digest}"})
-    stores.publish("image", "pull", ref.familiar, {"name": ref.familiar_name})
+    if (image := stores.images.find(stores.images.find_name(ref) or "")) is not None:
+        stores.announce("pull", image, ref.familiar_name, ref.familiar)
     return newer
 
 

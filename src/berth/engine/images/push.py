@@ -18,6 +18,7 @@ from berth.engine.images.fetch import Throttle, short
 from berth.engine.images.stores import Progress, Stores
 from berth.images.documents import Descriptor, Index, Manifest, parse_manifest
 from berth.registry.upload import Source, Uploader
+from berth.spec import messages
 from berth.spec.image import MAX_MANIFEST
 from berth.spec.platform import Platform, parse_platform
 from berth.spec.reference import Reference, check_tag, parse_reference
@@ -75,9 +76,7 @@ async def _push_one(
         raise NotFound(f"tag does not exist: {ref.familiar}")
     image = stores.images.find(stores.images.find_name(ref, wanted) or "")
     if image is None:
-        raise NotFound(
-            f"image with reference {ref.familiar} was found but does not provide the specified platform ({wanted})"
-        )
+        raise NotFound(messages.no_such_platform(ref.familiar, str(wanted)))
     lease = await stores.call(stores.leases.acquire, f"push {ref}")
     try:
         await stores.call(lease.hold, "blob", named.target, *image.blobs())
@@ -92,7 +91,7 @@ async def _push_one(
     finally:
         await stores.call(lease.release)
     _conclude(progress, ref, plan)
-    stores.publish("image", "push", ref.familiar, {"name": ref.familiar_name})
+    stores.announce("push", image, ref.familiar_name, ref.familiar)
 
 
 async def _remember(stores: Stores, ref: Reference, image: Image, named: Named, plan: Plan) -> None:

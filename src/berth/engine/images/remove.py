@@ -125,7 +125,7 @@ class Removal:
         await self._stores.call(self._stores.images.untag, gone)
         failpoints.hit("images.untagged")
         for name in gone:
-            self._stores.publish("image", "untag", image.id, {"name": image.id})
+            self._stores.announce("untag", image)
             self.records.append({"Untagged": name.familiar})
 
 

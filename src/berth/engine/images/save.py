@@ -59,5 +59,7 @@ async def stream(stores: Stores, chosen: list[Wanted]) -> AsyncIterator[bytes]:
         await stores.call(lease.hold, "blob", *digests)
         async for chunk in outflow(stores.threads, lambda write: write_archive(chosen, stores.blobs, write)):
             yield chunk
+        for image in {entry.image.id: entry.image for entry in chosen}.values():
+            stores.announce("save", image)
     finally:
         await stores.call(lease.release)

@@ -349,7 +349,7 @@ class ImageService:
         async with self._stores.change:
             named = images.find_named(source) if source is not None else None
             await self._stores.call(images.name, name, named or Named("", {image.platform: image.id}))
-        self._stores.publish("image", "tag", image.id, {"name": name.familiar})
+        self._stores.announce("tag", image, name.familiar)
 
     async def remove(
         self, ref: str, *, force: bool, prune: bool, platforms: Sequence[str] = ()

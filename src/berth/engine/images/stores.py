@@ -92,6 +92,10 @@ class Stores(NamedTuple):
         self.layer_sync.soon()
         return image
 
+    def announce(self, action: str, image: Image, name: str = "", actor: str = "") -> None:
+        """An event about ``image``, with its labels: filters ask for them. ``name`` and ``actor`` are its id unless given."""
+        self.publish("image", action, actor or image.id, {**image.labels, "name": name or image.id})
+
     def disk_bytes(self) -> int:
         """What all images take on the disk, as blobs and as layers (blocking)."""
         return self.blobs.disk_bytes() + self.snapshots.disk_of_layers()
