@@ -166,3 +166,17 @@ def test_gateway_modes(lan: Lan, engine: RoomDaemon) -> None:
     opened = address(engine.start_container("o1", "--network", "open"))
     assert lan.neighbour.ask(routed, 80) == f"from {NEIGHBOUR}" and lan.neighbour.ask(routed, 81, timeout_s=0.4) == ""
     assert lan.neighbour.ask(opened, 80) == f"from {NEIGHBOUR}"
+
+
+def test_a_narrower_way_out_where_nobody_says_so(lan: Lan, engine: RoomDaemon) -> None:
+    """1,400 bytes on the wire, ICMP lost: segments are made to fit when the connection opens, both ways."""
+    lan.host.run("ip", "link", "set", "w0", "mtu", "1400")
+    lan.host.run("nft", "add table inet silent; add chain inet silent out { type filter hook output priority 0; }; "
+                 "add rule inet silent out icmp type destination-unreachable drop")  # fmt: skip
+    try:
+        engine.start_container("web", "-p", "8082:82")
+        with engine.talk("web", 82, lan.neighbour, HOST, 8082) as talk:
+            assert talk.say("x" * 200_000) == "x" * 200_000
+    finally:
+        lan.host.run("nft", "delete", "table", "inet", "silent")
+        lan.host.run("ip", "link", "set", "w0", "mtu", "1500")

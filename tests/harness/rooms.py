@@ -78,15 +78,19 @@ import socket, sys
 server = socket.create_server(("", int(sys.argv[1])))
 print("ready", flush=True)
 client, _peer = server.accept()
-while words := client.recv(100):
+while words := client.recv(65536):
     client.sendall(words)
 """
 _TALK = """
 import socket, sys
 sock = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)
 for line in sys.stdin:
-    sock.sendall(line.encode())
-    print(sock.recv(100).decode().strip(), flush=True)
+    words = line.encode()
+    sock.sendall(words)
+    back = b""
+    while len(back) < len(words):
+        back += sock.recv(65536)
+    print(back.decode().strip(), flush=True)
 """
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import NamedTuple
 
+from berth.kernel.nft import mss
 from berth.kernel.nft import statements as st
 from berth.kernel.nft.model import IPV4, IPV6, PORT, PROTO, Chain, Element, Hook, Map, Row, Rule, Table, rule
 from berth.networks.records import Endpoint, NetworkRecord, Published
@@ -156,6 +157,8 @@ def desired(instance_id: str, bridges: Iterable[Bridge], endpoints: Iterable[End
             Chain("output", _to_published(), Hook("nat", "output", "dstnat")),
             Chain("postrouting", _postrouting(bridges), Hook("nat", "postrouting", "srcnat")),
             Chain("input", _input(), Hook("filter", "input", "filter")),
+            Chain("clamp", _clamp(bridges)),
+            Chain("mangle", (rule(mss.opens_tcp(), st.jump("clamp")),), Hook("filter", "forward", "mangle")),
             *(Chain(b.chain, _to_bridge(b)) for b in bridges),
             Chain("forward", _forward(bridges, guard), Hook("filter", "forward", "filter")),
         ),
@@ -212,6 +215,11 @@ def _postrouting(bridges: tuple[Bridge, ...]) -> tuple[Rule, ...]:
                 away = st.oifname(bridge.link, negated=True)
                 rules.append(rule(away, own, st.masquerade(), comment="containers to the world"))
     return tuple(rules)
+
+
+def _clamp(bridges: tuple[Bridge, ...]) -> tuple[Rule, ...]:
+    """Both ways: a container's link may be wider than the way out, and its peer's too."""
+    return tuple(rule(side(b.link), mss.clamp()) for b in bridges for side in (st.iifname, st.oifname))
 
 
 def _to_bridge(bridge: Bridge) -> tuple[Rule, ...]:

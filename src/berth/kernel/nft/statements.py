@@ -43,22 +43,25 @@ def _meta(key: str, register: int = 1) -> Expr:
     return Expr("meta", _META.encode({"dreg": register, "key": _META_KEYS[key]}))
 
 
-def _cmp(value: bytes, *, negated: bool = False) -> Expr:
+def compare(value: bytes, *, negated: bool = False) -> Expr:
+    """Register 1 is (or is not) this."""
     return Expr("cmp", _CMP.encode({"sreg": 1, "op": _NEQ if negated else _EQ, "data": {"value": value}}))
 
 
-def _payload(base: int, offset: int, size: int, register: int = 1) -> Expr:
+def payload(base: int, offset: int, size: int, register: int = 1) -> Expr:
+    """Bytes of a header of the packet."""
     return Expr("payload", _PAYLOAD.encode({"dreg": register, "base": base, "offset": offset, "len": size}))
 
 
-def _masked(mask: bytes) -> Expr:
+def masked(mask: bytes) -> Expr:
+    """Register 1 with these bits only."""
     values = {"sreg": 1, "dreg": 1, "len": len(mask), "mask": {"value": mask}, "xor": {"value": bytes(len(mask))}}
     return Expr("bitwise", _BITWISE.encode(values))
 
 
 def _name(key: str, name: str, negated: bool) -> Part:
     padded = name.encode().ljust(_IFNAMSIZ, b"\0")
-    return Part(f'{key} {"!= " if negated else ""}"{name}"', (_meta(key), _cmp(padded, negated=negated)))
+    return Part(f'{key} {"!= " if negated else ""}"{name}"', (_meta(key), compare(padded, negated=negated)))
 
 
 def iifname(name: str, *, negated: bool = False) -> Part:
@@ -82,12 +85,12 @@ def oifkind(kind: str) -> Part:
 
 
 def _kind(key: str, kind: str) -> Part:
-    return Part(f'meta {key} "{kind}"', (_meta(key), _cmp(kind.encode().ljust(_IFNAMSIZ, b"\0"))))
+    return Part(f'meta {key} "{kind}"', (_meta(key), compare(kind.encode().ljust(_IFNAMSIZ, b"\0"))))
 
 
 def family(version: int) -> Part:
     """The packet is of this IP version."""
-    return Part(f"meta nfproto ipv{version}", (_meta("nfproto"), _cmp(bytes([_NFPROTO[version]]))))
+    return Part(f"meta nfproto ipv{version}", (_meta("nfproto"), compare(bytes([_NFPROTO[version]]))))
 
 
 def _address(side: str, subnet: AnyNetwork, negated: bool = False) -> Part:
@@ -95,10 +98,10 @@ def _address(side: str, subnet: AnyNetwork, negated: bool = False) -> Part:
     offset = _ADDRESS_AT[side, subnet.version]
     network, size, rest = subnet.network_address.packed, *divmod(subnet.prefixlen, 8)
     exprs: tuple[Expr, ...] = (
-        _payload(_NETWORK, offset, width), _masked(subnet.netmask.packed), _cmp(network, negated=negated),
+        payload(_NETWORK, offset, width), masked(subnet.netmask.packed), compare(network, negated=negated),
     )  # fmt: skip
     if rest == 0:  # as nft does: load only the bytes that count
-        exprs = (_payload(_NETWORK, offset, size), _cmp(network[:size], negated=negated))
+        exprs = (payload(_NETWORK, offset, size), compare(network[:size], negated=negated))
     shown = str(subnet.network_address) if subnet.prefixlen == subnet.max_prefixlen else str(subnet)
     return Part(f"{keyword} {side} {'!= ' if negated else ''}{shown}", (*family(subnet.version).exprs, *exprs))
 
@@ -116,13 +119,13 @@ def daddr(subnet: AnyNetwork, *, negated: bool = False) -> Part:
 def icmp(version: int) -> Part:
     """ICMP of this IP version."""
     name = "icmp" if version == 4 else "ipv6-icmp"
-    return Part(f"meta l4proto {name}", (_meta("l4proto"), _cmp(bytes([1 if version == 4 else 58]))))
+    return Part(f"meta l4proto {name}", (_meta("l4proto"), compare(bytes([1 if version == 4 else 58]))))
 
 
 def to_local_address() -> Part:
     """Sent to an address of this machine (loopback included)."""
     fib = Expr("fib", _FIB.encode({"dreg": 1, "result": 3, "flags": 2}))
-    return Part("fib daddr type local", (fib, _cmp(_HOST32.pack(_ADDRTYPE_LOCAL))))
+    return Part("fib daddr type local", (fib, compare(_HOST32.pack(_ADDRTYPE_LOCAL))))
 
 
 def ct_state(*states: str) -> Part:
@@ -138,7 +141,7 @@ def ct_dnat() -> Part:
 
 def _ct_bits(key: int, mask: int) -> tuple[Expr, ...]:
     load = Expr("ct", _CT.encode({"dreg": 1, "key": key}))
-    return (load, _masked(_HOST32.pack(mask)), _cmp(bytes(4), negated=True))
+    return (load, masked(_HOST32.pack(mask)), compare(bytes(4), negated=True))
 
 
 def dnat(version: int, publish: Map, *columns: str) -> Part:
@@ -167,9 +170,9 @@ def _load(version: int, columns: tuple[str, ...]) -> list[Expr]:
         if column == "proto":
             exprs.append(_meta("l4proto", register))
         elif column == "port":
-            exprs.append(_payload(_TRANSPORT, 2, 2, register))
+            exprs.append(payload(_TRANSPORT, 2, 2, register))
         else:
-            exprs.append(_payload(_NETWORK, _ADDRESS_AT[column, version], 4 if version == 4 else 16, register))
+            exprs.append(payload(_NETWORK, _ADDRESS_AT[column, version], 4 if version == 4 else 16, register))
         at += 4 if column in ("saddr", "daddr") and version == 6 else 1
     return exprs
 
@@ -213,12 +216,12 @@ def jump(chain: str) -> Part:
 
 def l4proto(proto: str) -> tuple[Expr, ...]:
     """The transport protocol is this one."""
-    return (_meta("l4proto"), _cmp(bytes([PROTOCOLS[proto]])))
+    return (_meta("l4proto"), compare(bytes([PROTOCOLS[proto]])))
 
 
 def transport_load(offset: int, port: int) -> tuple[Expr, ...]:
     """The two bytes at an offset of the transport header are this number."""
-    return (_payload(_TRANSPORT, offset, 2), _cmp(port.to_bytes(2, "big")))
+    return (payload(_TRANSPORT, offset, 2), compare(port.to_bytes(2, "big")))
 
 
 def immediate(value: bytes) -> Expr:
