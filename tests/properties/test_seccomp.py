@@ -88,6 +88,73 @@ _numbers = st.one_of(
 )  # fmt: skip
 
 
+_EDGES = [half << 32 | low for half in (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
+          for low in (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)]  # fmt: skip
+
+
+def _beside(value: int) -> list[int]:
+    """Itself, its neighbours, and what differs from it in one half only: a filter compares 64 bits as two halves."""
+    high, low = value >> 32, value & 0xFFFFFFFF
+    near = [
+        value,
+        value - 1,
+        value + 1,
+        low << 32 | high,
+        high << 32,
+        low,
+        high << 32 | (low ^ 1),
+        (high ^ 1) << 32 | low,
+    ]
+    return [n & (1 << 64) - 1 for n in near]
+
+
+@st.composite
+def _compared(draw: st.DrawFn) -> tuple[dict[str, Any], int, tuple[int, ...]]:
+    """A profile whose rules all compare arguments of one call, and arguments on, just below and just above its values."""
+    edges = st.sampled_from(_EDGES)
+    args = st.fixed_dictionaries({"index": st.integers(0, 2), "value": edges, "valueTwo": edges, "op": _ops})
+    rule = st.fixed_dictionaries(
+        {"names": st.just(["ioctl"]), "action": _actions, "args": st.lists(args, min_size=1, max_size=3)}
+    )
+    rules = draw(st.lists(rule, min_size=1, max_size=4))
+    for arg in (a for r in rules for a in r["args"] if a["op"] == "SCMP_CMP_MASKED_EQ"):
+        if draw(st.booleans()):
+            arg["valueTwo"] &= arg["value"]  # else it can never hold
+    given_args = []
+    for index in range(6):
+        about = [a for r in rules for a in r["args"] if a["index"] == index]
+        near = [n for a in about for key in ("value", "valueTwo") for n in _beside(a[key])]
+        near += [a["valueTwo"] | (draw(edges) & ~a["value"]) for a in about]  # a mask does not look at these
+        given_args.append(draw(st.sampled_from(near or [0])))
+    return {"defaultAction": draw(_actions), "syscalls": rules}, table("x86_64")["ioctl"], tuple(given_args)
+
+
+@settings(max_examples=500, deadline=None)
+@given(_compared())
+def test_comparisons_at_their_edges(case: tuple[dict[str, Any], int, tuple[int, ...]]) -> None:
+    profile, number, args = case
+    assert run_bpf(compile_profile(profile), ARCHES["x86_64"], number, args) == decide(profile, "x86_64", number, args)
+
+
+@pytest.mark.parametrize("op", ["EQ", "NE", "LT", "LE", "GT", "GE", "MASKED_EQ"])
+@pytest.mark.parametrize("value", _EDGES)
+def test_every_comparison_beside_every_edge(op: str, value: int) -> None:
+    """Without chance: one rule, each operator, each pair of halves, each neighbour."""
+    for two in {value, 0, value & 0xFFFFFFFF, value & ~0xFFFFFFFF} if op == "MASKED_EQ" else {0}:
+        arg = {"index": 1, "value": value, "valueTwo": two, "op": f"SCMP_CMP_{op}"}
+        profile = {
+            "defaultAction": "SCMP_ACT_ERRNO",
+            "syscalls": [{"names": ["ioctl"], "action": "SCMP_ACT_ALLOW", "args": [arg]}],
+        }
+        program = compile_profile(profile)
+        for have in {*_beside(value), *_beside(two), *_EDGES}:
+            args = (0, have, 0, 0, 0, 0)
+            number = table("x86_64")["ioctl"]
+            assert run_bpf(program, ARCHES["x86_64"], number, args) == decide(profile, "x86_64", number, args), hex(
+                have
+            )
+
+
 @settings(max_examples=600, deadline=None)
 @given(_profiles, _arches, _numbers, st.tuples(*[_values] * 6))
 def test_the_filter_decides_as_the_profile_says(

@@ -12,6 +12,7 @@ import berth
 from berth.base.errors import InvalidArgument
 from berth.daemon import configure
 from berth.daemon.configure import load, reread
+from berth.daemon.host import cgroup_driver
 from berth.daemon.settings import BY_FLAG, SETTINGS
 
 SOURCE = Path(berth.__file__).parent
@@ -169,3 +170,12 @@ def test_reread_keeps_the_flags(tmp_path: Path) -> None:
     write(tmp_path, mtu=1300)
     with pytest.raises(InvalidArgument, match="specified both as a flag and in the configuration file: mtu"):
         reread(settings)
+
+
+@pytest.mark.parametrize(("option", "words"), [
+    ("native.cgroupdriver=other", "not a valid cgroup driver"), ("native.umask=normal", "Unknown option: native.umask"),
+    ("nothing", "Unknown option: nothing"),
+])  # fmt: skip
+def test_cgroup_drivers_that_are_none(option: str, words: str) -> None:
+    with pytest.raises(InvalidArgument, match=words):
+        cgroup_driver(load(["--exec-opt", option]))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from berth.base.errors import Conflict, InvalidArgument, from_oserror
 from berth.base.layout import Layout
 from berth.daemon.settings import Settings
+from berth.engine.containers.cgroup_place import is_slice
 from berth.engine.containers.runtime_spec import MASKED_PATHS, HostFacts, parse_security_opts
 from berth.engine.userns import id_map_of
 from berth.kernel import files, mount
@@ -103,6 +104,24 @@ def host_facts(settings: Settings, *, cgroup_v2: bool) -> HostFacts:
         lacks=_lacking(cgroup_v2), apparmor=os.path.exists("/sys/kernel/security/apparmor"),
         id_map=id_map_of(settings["userns-remap"]),
     )  # fmt: skip
+
+
+def cgroup_driver(settings: Settings) -> str:
+    """What ``--exec-opt native.cgroupdriver=`` chooses. Raises: InvalidArgument in dockerd's words, or why systemd cannot."""
+    chosen = "cgroupfs"
+    for option in settings["exec-opt"]:
+        key, eq, value = str(option).partition("=")
+        if not eq or key.strip().lower() != "native.cgroupdriver":
+            raise InvalidArgument(f"Unknown option: {key}")
+        if value not in ("cgroupfs", "systemd"):
+            raise InvalidArgument(f"{option} is not a valid cgroup driver: give cgroupfs or systemd")
+        chosen = value
+    if chosen == "systemd":
+        if not os.path.isdir("/run/systemd/system"):
+            raise InvalidArgument("systemd cgroup driver requires a host that systemd has booted: use cgroupfs")
+        if settings["cgroup-parent"] and not is_slice(settings["cgroup-parent"]):
+            raise InvalidArgument('cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"')
+    return chosen
 
 
 def _security_opts(settings: Settings) -> Iterator[str]:

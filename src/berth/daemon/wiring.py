@@ -149,7 +149,7 @@ class Engine:
         settings = self.settings
         return SystemFacts(
             instance_id=self.instance_id, started_ns=self.started_ns, debug=settings["debug"],
-            cgroup_driver="cgroupfs", cgroup_version=str(found.version), warnings=(),
+            cgroup_driver=hosts.cgroup_driver(settings), cgroup_version=str(found.version), warnings=(),
             registry_mirrors=tuple(settings["registry-mirror"]),
             insecure_registries=tuple(settings["insecure-registry"]), live_restore=settings["live-restore"],
             labels=tuple(settings["label"]), http_proxy=os.environ.get("HTTP_PROXY", ""),
@@ -201,10 +201,13 @@ def _cluster(settings: Settings, instance: str) -> Cluster | None:
 
 
 def _verb_settings(settings: Settings, instance: str) -> VerbSettings:
+    systemd = hosts.cgroup_driver(settings) == "systemd"
     return VerbSettings(
         log_driver=settings["log-driver"], log_opts={k: str(v) for k, v in settings["log-opt"].items()},
         stop_timeout_s=10, dns=tuple(settings["dns"]), dns_search=tuple(settings["dns-search"]),
-        dns_options=tuple(settings["dns-opt"]), cgroup_parent=settings["cgroup-parent"] or f"/berth-{instance}",
-        host_gateway=settings["host-gateway-ip"], shm_size_bytes=settings["default-shm-size"],
+        dns_options=tuple(settings["dns-opt"]), host_gateway=settings["host-gateway-ip"],
+        cgroup_parent=("" if systemd else settings["cgroup-parent"]) or f"/berth-{instance}",
+        shm_size_bytes=settings["default-shm-size"],
         ipc_mode=settings["default-ipc-mode"], cgroupns_mode=settings["default-cgroupns-mode"], init=settings["init"],
+        systemd_slice=(settings["cgroup-parent"] or "system.slice") if systemd else "", instance_id=instance,
     )  # fmt: skip

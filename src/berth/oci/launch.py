@@ -134,7 +134,7 @@ def fork_init(
     """
     spaces = namespaces.plan(linux) if linux is not None else namespaces.PARKED
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    by_init = make_cgroup and cgroup.version == 1 and not spaces.in_user_namespace
+    by_init = make_cgroup and cgroup.version == 1 and not cgroup.of_systemd and not spaces.in_user_namespace
     if make_cgroup and not by_init:
         cgroup.make({})
     cgroup_fd = cgroup.fork_fd()

@@ -18,8 +18,8 @@ from typing import Any
 
 from berth.base.clock import now_ns
 from berth.base.errors import BerthError, Conflict, Internal, InvalidArgument, NotFound, from_oserror
+from berth.kernel import cgroups, tty
 from berth.kernel import process as p
-from berth.kernel import tty
 from berth.kernel.cgroups import Cgroup, Hierarchies
 from berth.logs.writer import LogWriter, open_writer
 from berth.oci import launch
@@ -234,6 +234,7 @@ class Shim:
     def park(self, forked: launch.Forked) -> None:
         """Wait for the init to park, and say so. Raises: BerthError."""
         self._init = launch.wait_parked(forked)
+        self._cgroup.adopt(self._init.pid)
         for conn in self._conns:
             conn.send({"event": "parked", "pid": os.getpid(), "init": self._init.pid, "version": VERSION},
                       (self._init.netns_fd, self._init.rtnl_fd))  # fmt: skip
@@ -247,7 +248,7 @@ class Shim:
         self._later.append(lambda: self._repeat(conn))
         return {
             "version": VERSION, "id": self._id, "phase": self._phase,
-            "pid": self._process.pid if self._init is not None else 0,
+            "pid": self._process.pid if self._init is not None else 0, "cgroup": self._place,
         }  # fmt: skip
 
     def _repeat(self, conn: Conn) -> None:
@@ -285,7 +286,7 @@ class Shim:
         self._phase = "created"
         if args.get("start"):
             self._op_start(conn, {}, [])
-        return {"pid": self._process.pid, "warnings": warnings, "cgroup": self._cgroup.name}
+        return {"pid": self._process.pid, "warnings": warnings, "cgroup": self._place}
 
     def _fit_cgroup(self, name: str, resources: Mapping[str, Any]) -> list[str]:
         """The parked init's group becomes the container's; returns warnings."""
@@ -302,11 +303,15 @@ class Shim:
     def _drive(self, args: Mapping[str, Any], spec: Mapping[str, Any], stdio: list[int]) -> int:
         """The other runtime's container takes the network of the parked init, which is let go then; the master or -1."""
         assert self._init is not None
-        driven = Driven(args["runtime"], self._id, self._shim_dir)
+        driven = Driven(args["runtime"], self._id, self._shim_dir, systemd=args["cgroup"]["systemd"])
         place, size = args["cgroup"], args["stdio"]
+        group = f"/{place['parent'].strip('/')}/{place['name']}"
+        if place["systemd"]:
+            prefix, _, rest = place["name"].rpartition("-")
+            group = f"{place['parent']}:{prefix}:{rest}"
         master = driven.create(
-            spec, args["rootfs"], stdio, netns=f"/proc/{self._init.pid}/ns/net",
-            cgroups_path=f"/{place['parent'].strip('/')}/{place['name']}", rows=size["rows"], cols=size["cols"],
+            spec, args["rootfs"], stdio, netns=f"/proc/{self._init.pid}/ns/net", cgroups_path=group,
+            rows=size["rows"], cols=size["cols"],
             init_path=self._init_path if args.get("init") else "",
         )  # fmt: skip
         self._driven = driven
@@ -314,8 +319,13 @@ class Shim:
         os.waitpid(self._init.pid, 0)
         self._init.close()
         self._remove_cgroup()
-        self._cgroup = self._hierarchies.group(place["parent"], place["name"])
+        self._cgroup = cgroups.open_group(group, systemd=place["systemd"])
         return master
+
+    @property
+    def _place(self) -> str:
+        """Of its group, below the root of each hierarchy: v2 does not rename, so it may be a parked one's still."""
+        return f"{self._cgroup.parent}/{self._cgroup.name}"
 
     @property
     def _process(self) -> launch.InitHandle | Driven:
@@ -662,13 +672,12 @@ def _no_log_end(stream: str) -> None:
 
 
 def run_shim(
-    control: socket.socket, hierarchies: Hierarchies, defaults: StageDefaults, parent: str, name: str, init_path: str,
+    control: socket.socket, hierarchies: Hierarchies, defaults: StageDefaults, cgroup: Cgroup, init_path: str,
     linux: dict[str, Any] | None,
 ) -> None:  # fmt: skip
     """Be a shim until there is nothing left to keep. After: a fork from the zygote, whose ignored signals stay ignored."""
     gc.disable()  # nothing here makes cycles; a collection would unshare the zygote's pages
     p.handle_signal(signal.SIGCHLD, _noop)  # the zygote's reaps whatever ends
-    cgroup = hierarchies.group(parent, name)
     try:
         # the fork before everything else: a page that this process has written to is copied once more after it
         forked = launch.fork_init(cgroup, hierarchies, defaults, linux=linux, make_cgroup=True)

@@ -152,7 +152,7 @@ def _request(folder: str, name: str) -> dict[str, Any]:
         "log": {"driver": "json-file", "path": f"{folder}/log", "max_size": 1 << 20, "max_file": 3, "compress": False,
                 "attrs": {}},
         "shim_dir": f"{folder}/shim",
-        "cgroup": {"parent": "/parent", "name": name},
+        "cgroup": {"parent": "/parent", "name": name, "systemd": False},
         "attach": [_CLIENT],
     }  # fmt: skip
 

@@ -1,7 +1,7 @@
 """The zygote: exec'd once by a daemon, single-threaded, it forks shims and netd and does nothing else.
 
     daemon ── stream socket ── zygote
-      fork {slot, linux?} + [the shim's control socket]   →  {pid}
+      fork {slot, linux?, parent?, systemd?} + [the shim's control socket]   →  {pid}
       netd {table} + [listening socket]                        →  {pid}
       quit {}                                                  →  {}
 
@@ -79,12 +79,17 @@ class _Forker:
             from berth.shim.main import run_shim
 
             ours.close()
-            run_shim(
-                control, self._hierarchies, self._defaults, str(args.get("parent") or self._parent), str(args["slot"]),
-                self._init_path, args.get("linux"),
-            )  # fmt: skip
+            run_shim(control, self._hierarchies, self._defaults, self._group(args), self._init_path, args.get("linux"))
 
         return _fork(run)
+
+    def _group(self, args: dict[str, Any]) -> Any:
+        from berth.kernel.cgroups import systemd
+
+        parent, slot = str(args.get("parent") or self._parent), str(args["slot"])
+        if args.get("systemd"):
+            return systemd.unit_group(self._hierarchies, f"{parent}::{slot}")
+        return self._hierarchies.group(parent, slot)
 
     def netd(self, listener: socket.socket, ours: socket.socket, args: dict[str, Any]) -> int:
         def run() -> None:

@@ -36,16 +36,17 @@ class ShimPool:
         """Park the first shims. A host that can't is told at the first start, not here."""
         await self._fill()
 
-    async def claim(self, *, unparked: bool = False, linux: Any = None, parent: str = "") -> Shim:
+    async def claim(self, *, unparked: bool = False, linux: Any = None, parent: str = "", scope: str = "") -> Shim:
         """A shim for one container. ``unparked``: one whose config (namespaces, cgroup parent) a parked one can't serve.
 
-        ``linux``: of its config: namespaces (all of them), uidMappings, gidMappings.
+        ``linux``: of its config: namespaces (all of them), uidMappings, gidMappings. ``scope``: of systemd's, in the slice
+        ``parent``.
 
         Raises: what kept the shim from being made.
         """
         self._last_claim = asyncio.get_running_loop().time()
         if unparked:
-            return await self._zygote.fork_shim(_slot(), linux=linux, parent=parent)
+            return await self._zygote.fork_shim(scope or _slot(), linux=linux, parent=parent, systemd=bool(scope))
         while self._parked:
             shim = self._parked.popleft()
             if not shim.gone:

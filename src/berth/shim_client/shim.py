@@ -27,6 +27,7 @@ class Shim:
     def __init__(self, sock: socket.socket) -> None:
         self.pid = 0
         self.init_pid = 0
+        self.cgroup = ""
         self.netns_fd = -1
         self.rtnl_fd = -1
         self.on_event: Callable[[Event], None] | None = None
@@ -98,7 +99,7 @@ class Shim:
         """Everything up to execve of the config ``spec``; returns init's pid. Raises: the kind of what failed."""
         self.shim_dir = request["shim_dir"]
         answer = await self._link.ask("create", dict(request), fds, Document.of(spec).text)
-        self.init_pid = int(answer["pid"])
+        self.init_pid, self.cgroup = int(answer["pid"]), str(answer["cgroup"])
         return self.init_pid
 
     async def start(self) -> None:
@@ -187,5 +188,5 @@ async def adopt(shim_dir: str) -> Shim | None:
     if int(answer["version"]) not in (VERSION, VERSION - 1):
         shim.close()
         raise Internal(f"the shim in {shim_dir} speaks version {answer['version']}, this daemon {VERSION}")
-    shim.init_pid = int(answer["pid"])
+    shim.init_pid, shim.cgroup = int(answer["pid"]), str(answer.get("cgroup") or "")
     return shim

@@ -88,13 +88,16 @@ class Zygote:
                     raise
         raise Unavailable("the zygote does not answer")
 
-    async def fork_shim(self, slot: str, *, linux: Any = None, parent: str = "") -> Shim:
-        """A new shim that parks in the cgroup ``<parent>/<slot>``. Raises: what kept it from parking."""
+    async def fork_shim(self, slot: str, *, linux: Any = None, parent: str = "", systemd: bool = False) -> Shim:
+        """A new shim that parks in the cgroup ``<parent>/<slot>``, or in systemd's ``<slot>.scope`` of the slice ``parent``.
+
+        Raises: what kept it from parking.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         shim = Shim(ours)
         try:
             with theirs:
-                await self._ask("fork", {"slot": slot, "linux": linux, "parent": parent}, theirs)
+                await self._ask("fork", {"slot": slot, "linux": linux, "parent": parent, "systemd": systemd}, theirs)
             await shim.wait_parked()
         except BaseException:
             shim.close()

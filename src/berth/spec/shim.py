@@ -83,10 +83,14 @@ class AttachOptions(TypedDict):
 
 
 class CgroupPlace(TypedDict):
-    """The container's cgroup: ``<parent>/<name>`` under every hierarchy (``parent`` starts with "/")."""
+    """The container's cgroup: ``<parent>/<name>`` under every hierarchy (``parent`` starts with "/").
+
+    ``systemd``: a scope that systemd makes; ``parent`` is a slice then, and ``name`` what stands before ".scope".
+    """
 
     parent: str
     name: str
+    systemd: bool
 
 
 class RuntimeProgram(TypedDict):

@@ -44,6 +44,8 @@ class Settings(NamedTuple):
     ipc_mode: str = "private"
     cgroupns_mode: str = "private"
     init: bool = False
+    systemd_slice: str = ""  # of containers that name none; "" with the cgroupfs driver
+    instance_id: str = ""
 
 
 class Deps(NamedTuple):

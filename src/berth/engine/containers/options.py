@@ -8,6 +8,7 @@ from typing import Any
 
 from berth.base.errors import InvalidArgument, Unsupported
 from berth.engine import userns
+from berth.engine.containers.cgroup_place import check_parent
 from berth.engine.containers.checks.health import check_health
 from berth.engine.containers.checks.limits import check_limits
 from berth.engine.containers.checks.logging import check_log_config
@@ -49,6 +50,7 @@ def check_host_config(deps: Deps, config: dict[str, Any], hc: dict[str, Any], *,
     if hc.get("NetworkMode") == "host" and hc.get("PortBindings"):
         warnings.append("Published ports are discarded when using host network mode")
     deps.runtimes.program(str(hc.get("Runtime") or ""))
+    check_parent(deps.settings, str(hc.get("CgroupParent") or ""))
     security = parse_security_opts(hc.get("SecurityOpt") or [], bool(hc.get("Privileged")))
     if deps.host.apparmor and security.apparmor not in ("", "unconfined", "docker-default"):
         raise Unsupported(

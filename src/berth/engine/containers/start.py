@@ -22,6 +22,7 @@ from berth.base.clock import now_ns
 from berth.base.errors import BerthError, Conflict, InvalidArgument, NotFound, from_oserror
 from berth.engine import userns
 from berth.engine.containers import health, state
+from berth.engine.containers.cgroup_place import cgroup_place
 from berth.engine.containers.checks.logging import log_limits
 from berth.engine.containers.deps import Deps, log, persist, publish, save
 from berth.engine.containers.devices import resolve_devices, select_drivers
@@ -155,7 +156,7 @@ async def _launch(deps: Deps, container: Container) -> None:
                       "stdin_once": bool(row.config.get("StdinOnce")), "rows": rows, "cols": cols},
             "log": logging,
             "shim_dir": deps.layout.shim_dir(row.id),
-            "cgroup": {"parent": str(hc.get("CgroupParent") or deps.settings.cgroup_parent), "name": row.id},
+            "cgroup": cgroup_place(deps.settings, row),
             "attach": [p.options for p in pending],
             "init": bool(deps.settings.init if hc.get("Init") is None else hc["Init"]),
             "runtime": deps.runtimes.program(str(hc.get("Runtime") or "")),
@@ -201,7 +202,12 @@ async def _launch(deps: Deps, container: Container) -> None:
 async def _claim(deps: Deps, container: Container, start: StartFacts) -> Shim:
     """A parked shim, or one of its own for a container that shares the host's or another's processes."""
     hc = container.row.host_config
-    parent = str(hc.get("CgroupParent") or "")
+    place = cgroup_place(deps.settings, container.row)
+    if place["systemd"] and deps.runtimes.program(str(hc.get("Runtime") or "")) is None:
+        return await deps.pool.claim(
+            unparked=True, linux=render_spaces(hc, deps.host, start), parent=place["parent"], scope=place["name"]
+        )
+    parent = "" if place["systemd"] else str(hc.get("CgroupParent") or "")
     if not parent and not hc.get("PidMode") and start.userns is None:
         return await deps.pool.claim()
     return await deps.pool.claim(unparked=True, linux=render_spaces(hc, deps.host, start), parent=parent)

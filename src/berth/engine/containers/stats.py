@@ -70,11 +70,10 @@ async def _sample(deps: Deps, container: Container) -> dict[str, Any]:
         "cpu_stats": _no_cpu(), "memory_stats": {}, "storage_stats": {},
         "blkio_stats": _blocks([], []),
     }  # fmt: skip
-    if container.running:
-        parent = str(container.row.host_config.get("CgroupParent") or deps.settings.cgroup_parent)
-        group = _hierarchies().group(parent, container.id)
-        pid = container.shim.init_pid if container.shim is not None else 0
-        result |= await asyncio.to_thread(_read, group, pid, container.network_mode)
+    if container.running and container.shim is not None:
+        parent, _, name = container.shim.cgroup.rpartition("/")
+        group = _hierarchies().group(parent, name)
+        result |= await asyncio.to_thread(_read, group, container.shim.init_pid, container.network_mode)
     return result
 
 

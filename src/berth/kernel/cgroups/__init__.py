@@ -24,6 +24,7 @@ class Cgroup(ABC):
 
     version: int
     can_rename: bool
+    of_systemd = False
 
     def __init__(self, parent: str, name: str) -> None:
         self.parent = "/" + parent.strip("/") if parent.strip("/") else ""

@@ -67,9 +67,13 @@ def unit_group(hierarchies: Hierarchies, path: str) -> Cgroup:
 class _Scope(Cgroup):
     """What differs from a group that we make ourselves."""
 
+    of_systemd = True
     slice_: str
     _placeholder = 0
     _resources: Mapping[str, Any]
+
+    def rename(self, name: str) -> None:
+        """A scope has its container's name from the start."""
 
     def make(self, resources: Mapping[str, Any]) -> list[str]:
         self._resources = resources

@@ -27,8 +27,8 @@ class Driven:
     ``folder``: of its shim, in which everything of it lies.
     """
 
-    def __init__(self, program: RuntimeProgram, container_id: str, folder: str) -> None:
-        self._calls = Calls(program, folder)
+    def __init__(self, program: RuntimeProgram, container_id: str, folder: str, *, systemd: bool = False) -> None:
+        self._calls = Calls(program, folder, systemd=systemd)
         self._id = container_id
         self._folder = folder
         self.pid = 0

@@ -24,11 +24,11 @@ _PREFIXES = ("runc create failed: ", "runc run failed: ", "exec failed: ", "unab
 class Calls:
     """The program with its ``--root`` and its log, both in the folder of one container."""
 
-    def __init__(self, program: RuntimeProgram, folder: str) -> None:
+    def __init__(self, program: RuntimeProgram, folder: str, *, systemd: bool = False) -> None:
         self.name = program["name"]
         self._log = os.path.join(folder, "log")
         self._argv = [program["path"], *program["args"], "--root", os.path.join(folder, "s"), "--log", self._log,
-                      "--log-format", "json"]  # fmt: skip
+                      "--log-format", "json", *(["--systemd-cgroup"] if systemd else [])]  # fmt: skip
 
     def call(self, *words: str, stdio: Sequence[int] = ()) -> None:
         """Run ``words`` to their end. Raises: the kind of what the program said, Internal, DeadlineExceeded."""
