@@ -6,11 +6,13 @@ import glob
 import json
 import os
 import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from harness.attack import Bundle, told
+from harness.attack import RUNTIME, Bundle, told
 from harness.eventually import eventually
 
 pytestmark = pytest.mark.root
@@ -167,3 +169,38 @@ def test_the_init_that_died_before_start_is_told() -> None:
         eventually(lambda: status(bundle) == "stopped")
         refused = bundle.runtime("start", bundle.name, check=False)
         assert refused.code == 1 and "cannot start a container that has stopped" in told(refused)
+
+
+@pytest.mark.long
+def test_a_create_killed_at_any_moment_leaves_what_delete_force_removes() -> None:
+    """Every few milliseconds of a creation is a step at which somebody may end the runtime."""
+    with Bundle() as bundle:
+        begin = time.monotonic()
+        bundle.create()
+        whole_s = time.monotonic() - begin
+        bundle.runtime("delete", "--force", bundle.name)
+        for part in range(40):
+            command = [*RUNTIME, "--root", f"{bundle.home}/state", "create", "-b", bundle.home, bundle.name]
+            null = subprocess.DEVNULL
+            with subprocess.Popen(command, stdin=null, stdout=null, stderr=null) as runtime:
+                try:
+                    runtime.wait(whole_s * (part + 1) / 32)
+                except subprocess.TimeoutExpired:
+                    runtime.kill()
+            bundle.runtime("delete", "--force", bundle.name)
+            eventually(lambda: leftovers(bundle) == [], why=f"nothing is left after {part + 1}/32 of a creation")
+
+
+@pytest.mark.parametrize(("hook", "says"), [
+    ("createContainer", "died while it was set up"), ("createRuntime", "createRuntime hook #0: exit status 9"),
+])  # fmt: skip
+def test_a_creation_that_ends_in_the_middle_says_where_and_leaves_nothing(hook: str, says: str) -> None:
+    """createContainer's shell kills its parent, which is init, in the host's pid namespace; createRuntime's only fails."""
+    with Bundle() as bundle:
+        spaces = bundle.config["linux"]["namespaces"]
+        spaces[:] = [space for space in spaces if space["type"] != "pid"]
+        script = "kill -9 $PPID; sleep 5" if hook == "createContainer" else "exit 9"
+        bundle.config["hooks"] = {hook: [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}
+        failed = bundle.create(check=False)
+        assert failed.code == 1 and says in told(failed), failed
+        eventually(lambda: leftovers(bundle) == [], why="nothing is left")

@@ -13,7 +13,7 @@ from berth.daemon.settings import Settings
 from berth.engine.containers.cgroup_place import is_slice
 from berth.engine.containers.runtime_spec import MASKED_PATHS, HostFacts, parse_security_opts
 from berth.engine.userns import id_map_of
-from berth.kernel import files, mount
+from berth.kernel import files, lsm, mount
 
 _TMPFS_MAGIC = 0x01021994
 _SOURCE = "berth"  # what the mount table calls our tmpfs
@@ -101,7 +101,7 @@ def host_facts(settings: Settings, *, cgroup_v2: bool) -> HostFacts:
     nodes = sum(1 for name in _names("/sys/devices/system/node") if name[:4] == "node" and name[4:].isdigit())
     return HostFacts(
         cpus, present + thermal, ulimits, cgroup_v2, tuple(_security_opts(settings)), memory_nodes=max(nodes, 1),
-        lacks=_lacking(cgroup_v2), apparmor=os.path.exists("/sys/kernel/security/apparmor"),
+        lacks=_lacking(cgroup_v2), apparmor=lsm.has_apparmor(), apparmor_default=lsm.has_profile("docker-default"),
         id_map=id_map_of(settings["userns-remap"]),
     )  # fmt: skip
 

@@ -18,6 +18,15 @@ def has_apparmor() -> bool:
         return False
 
 
+def has_profile(name: str) -> bool:
+    """Whether an AppArmor profile is loaded. Where securityfs is not mounted none can be seen."""
+    try:
+        with open("/sys/kernel/security/apparmor/profiles", encoding="utf-8", errors="replace") as file:
+            return any(line.rpartition(" (")[0] == name for line in file)
+    except OSError:
+        return False
+
+
 def has_selinux() -> bool:
     return os.path.exists("/sys/fs/selinux/enforce")
 

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any
 
-from berth.base.errors import InvalidArgument, Unsupported
+from berth.base.errors import InvalidArgument
 from berth.engine import userns
 from berth.engine.containers.cgroup_place import check_parent
 from berth.engine.containers.checks.health import check_health
@@ -51,11 +51,7 @@ def check_host_config(deps: Deps, config: dict[str, Any], hc: dict[str, Any], *,
         warnings.append("Published ports are discarded when using host network mode")
     deps.runtimes.program(str(hc.get("Runtime") or ""))
     check_parent(deps.settings, str(hc.get("CgroupParent") or ""))
-    security = parse_security_opts(hc.get("SecurityOpt") or [], bool(hc.get("Privileged")))
-    if deps.host.apparmor and security.apparmor not in ("", "unconfined", "docker-default"):
-        raise Unsupported(
-            f"the AppArmor profile {security.apparmor} cannot be applied: Berth has no AppArmor support yet"
-        )
+    parse_security_opts(hc.get("SecurityOpt") or [], bool(hc.get("Privileged")))
     check_log_config(hc.get("LogConfig") or {})
     _check_storage(hc.get("StorageOpt") or {})
     return warnings

@@ -37,6 +37,7 @@ class HostFacts(NamedTuple):
     memory_nodes: int = 1
     lacks: frozenset[str] = frozenset()  # blkio_weight, blkio_weight_device, oom_kill_disable
     apparmor: bool = False
+    apparmor_default: bool = False  # the profile docker-default is loaded
     id_map: IdMap | None = None  # of containers in user namespaces
 
     def security_opts_for(self, privileged: bool) -> list[str]:
@@ -197,7 +198,17 @@ def render_process(row: ContainerRow, host: HostFacts, security: Security) -> di
     }
     if hc.get("OomScoreAdj"):
         process["oomScoreAdj"] = int(hc["OomScoreAdj"])
+    profile = apparmor_profile(host, security.apparmor, privileged=bool(hc.get("Privileged")))
+    if profile:
+        process["apparmorProfile"] = profile
     return process
+
+
+def apparmor_profile(host: HostFacts, asked: str, *, privileged: bool) -> str:
+    """What was asked for; else docker-default where the host has it loaded, but not for a privileged container."""
+    if not host.apparmor:
+        return ""
+    return asked or ("docker-default" if host.apparmor_default and not privileged else "")
 
 
 def render_exec_process(row: ContainerRow, host: HostFacts, config: Mapping[str, Any]) -> dict[str, Any]:
