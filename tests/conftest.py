@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness import reference
+from harness import reference, users
 from harness.daemon import Daemon
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # programs under test start from cached bytecode, as a user's do
@@ -21,6 +21,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def users_of_the_host() -> Iterator[None]:
+    with users.without_dockremap():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ def first_id(engine: Daemon) -> int:
 
 def test_root_inside_is_nobody_outside(engine: Daemon) -> None:
     outside = first_id(engine)
-    assert outside >= 100000
+    assert f"dockremap:{outside}:65536\n" in Path("/etc/subuid").read_text()
     assert inside(engine, "id -u; id -g; cat /proc/self/gid_map")[:2] == ["0", "0"]
     engine.docker("run", "-d", "--name", "box", "-u", "1000:50", "busybox", "sleep", "1000")
     pid = engine.inspect("box")["State"]["Pid"]
@@ -190,6 +190,26 @@ def test_it_lives_through_a_restart_of_the_daemon(make_daemon: Callable[..., Dae
     engine.start()
     engine.docker("restart", "-t", "0", "box")
     assert engine.docker("exec", "box", "sh", "-c", "stat -c %u /mine; cat /proc/self/uid_map").lines[0] == "0"
+
+
+def test_whole_copies_are_mapped_too(make_daemon: Callable[..., Daemon]) -> None:
+    engine = make_daemon("--userns-remap=default", "--storage-driver=vfs")
+    assert inside(engine, "stat -c %u:%g / /home/user; touch /new && stat -c %u /new") == ["0:0", "1000:1000", "0"]
+
+
+def test_a_filesystem_that_takes_no_map(make_daemon: Callable[..., Daemon], tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "ramfs", "berth-test", str(tmp_path)], check=True)
+    engine = make_daemon("--userns-remap=default", start=False)
+    try:
+        engine.data_root = str(tmp_path / "d")
+        engine.start()
+        engine.load_busybox()
+        refused = engine.docker("run", "--rm", "busybox", "true", check=False)
+        assert "a user namespace needs id-mapped mounts" in refused.err, refused
+        assert inside(engine, "cat /proc/self/uid_map", "--userns=host")[0].split()[2] == "4294967295"
+    finally:
+        engine.close()
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
 
 
 def test_an_option_that_names_nobody(make_daemon: Callable[..., Daemon]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from berth.base.errors import Conflict, InvalidArgument, from_oserror
 from berth.base.layout import Layout
 from berth.daemon.settings import Settings
+from berth.engine import dockremap
 from berth.engine.containers.cgroup_place import is_slice
 from berth.engine.containers.runtime_spec import MASKED_PATHS, HostFacts, parse_security_opts
 from berth.engine.userns import id_map_of
@@ -93,6 +94,8 @@ def instance_id(layout: Layout) -> str:
 def host_facts(settings: Settings, *, cgroup_v2: bool) -> HostFacts:
     """Processors, masked paths that exist on this machine, default ulimits and security options. Raises: InvalidArgument."""
     cpus = os.cpu_count() or 1
+    if settings["userns-remap"] == "default":
+        dockremap.ensure()
     thermal = tuple(
         path for n in range(cpus) if os.path.isdir(path := f"/sys/devices/system/cpu/cpu{n}/thermal_throttle")
     )

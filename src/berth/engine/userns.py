@@ -1,7 +1,6 @@
 """``--userns-remap``: which ids of the host's stand for a container's.
 
-    default              the ranges of ``dockremap`` in /etc/subuid and /etc/subgid; where it has none, a free range that no
-                         other entry names
+    default              the ranges of ``dockremap`` in /etc/subuid and /etc/subgid (``dockremap.py`` makes them)
     user[:group], uid    the ranges of that user
 
 Spec: subuid(5); Docker's ``--userns-remap`` and ``--userns=host``.
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 from berth.base.errors import InvalidArgument
 
 DEFAULT_USER = "dockremap"
-_FREE_FROM, _SIZE = 100_000, 65_536
+_FREE_FROM, SIZE = 100_000, 65_536
 _MAX_ID = (1 << 32) - 2
 
 
@@ -57,12 +56,8 @@ def id_map_of(option: str, subuid: str = "/etc/subuid", subgid: str = "/etc/subg
     """The daemon's option → its map, None when it is empty. Raises: InvalidArgument (no such user, no ranges)."""
     if not option:
         return None
-    if option == "default":
-        names = {DEFAULT_USER}
-        uid, gid = _ranges(subuid, names), _ranges(subgid, names)
-        return IdMap(uid or _free(subuid, subgid), gid or _free(subuid, subgid))
-    user, colon, group = option.partition(":")
-    names = _names_of(user)
+    user, colon, group = (DEFAULT_USER if option == "default" else option).partition(":")
+    names = {DEFAULT_USER} if option == "default" else _names_of(user)
     if colon:
         _check_group(group)
     uid, gid = _ranges(subuid, names), _ranges(subgid, names)
@@ -94,14 +89,15 @@ def _ranges(path: str, names: set[str]) -> tuple[Range, ...]:
     """The user's ranges, one after the other from the container's 0 on."""
     found: list[Range] = []
     inside = 0
-    for name, first, size in _entries(path):
+    for name, first, size in entries_of(path):
         if name in names and size > 0:
             found.append(Range(inside, first, size))
             inside += size
     return tuple(found)
 
 
-def _entries(path: str) -> list[tuple[str, int, int]]:
+def entries_of(path: str) -> list[tuple[str, int, int]]:
+    """(name or number of the user, first id, how many) of each line that is one."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             text = file.read(1 << 20)
@@ -115,13 +111,13 @@ def _entries(path: str) -> list[tuple[str, int, int]]:
     return entries
 
 
-def _free(*paths: str) -> tuple[Range, ...]:
-    """65,536 ids that nobody's entry has: what is on disk carries no host id, so they may be others after a restart."""
+def first_free(*paths: str) -> int:
+    """The first of ``SIZE`` ids that nobody's entry has."""
     first = _FREE_FROM
-    for _, start, size in sorted((e for path in paths for e in _entries(path)), key=lambda e: e[1]):
-        if start < first + _SIZE and start + size > first:
+    for _, start, size in sorted((e for path in paths for e in entries_of(path)), key=lambda e: e[1]):
+        if start < first + SIZE and start + size > first:
             first = start + size
-    return (Range(0, first, _SIZE),)
+    return first
 
 
 def remapped(id_map: IdMap | None, host_config: Mapping[str, Any]) -> bool:

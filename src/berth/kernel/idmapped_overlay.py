@@ -46,6 +46,21 @@ def overlay(
             os.close(fd)
 
 
+def mapped_tree(path: str, *, uid_mappings: Mappings, gid_mappings: Mappings) -> int:
+    """A detached mount of one folder seen through the map. Raises: OSError as ``overlay``."""
+    userns_fd = namespace_for(uid_mappings, gid_mappings)
+    try:
+        fd = m.open_tree(m.AT_FDCWD, path, m.OPEN_TREE_CLONE)
+        try:
+            m.mount_setattr(fd, m.ATTR_IDMAP, userns_fd=userns_fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+    finally:
+        os.close(userns_fd)
+
+
 def _mapped(path: str, userns_fd: int, opened: list[int]) -> str:
     """A name for ``path`` seen through the map, good while its descriptor (added to ``opened``) is open."""
     fd = m.open_tree(m.AT_FDCWD, path, m.OPEN_TREE_CLONE)

@@ -6,14 +6,15 @@ root is entered. Spec: OCI runtime-spec 1.2 config.md "Mounts", config-linux.md.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from berth.base.errors import InvalidArgument, from_oserror
-from berth.kernel import idmapped_overlay
+from berth.base.errors import InvalidArgument, Unsupported, from_oserror
+from berth.kernel import idmap, idmapped_overlay
 from berth.kernel import mount as m
 from berth.kernel.cgroups import Hierarchies
 from berth.kernel.files import (
@@ -49,22 +50,39 @@ def open_root(spec: Mapping[str, Any], rootfs: OverlayRootfs | None) -> int:
     root = spec.get("root") or {}
     try:
         if rootfs is not None:
+            linux = spec.get("linux") or {}
+            if linux.get("uidMappings"):
+                return _open_mapped(linux["uidMappings"], linux.get("gidMappings") or (), rootfs)
             if not rootfs["lower"]:  # a whole copy: nothing to lay over
                 return m.open_tree(m.AT_FDCWD, rootfs["upper"], m.OPEN_TREE_CLONE)
             if rootfs["volatile"]:
                 _forget_volatile(rootfs["work"])
-            linux = spec.get("linux") or {}
-            if linux.get("uidMappings"):
-                return idmapped_overlay.overlay(
-                    rootfs["lower"], rootfs["upper"], rootfs["work"], uid_mappings=linux["uidMappings"],
-                    gid_mappings=linux.get("gidMappings") or (), volatile=rootfs["volatile"],
-                )  # fmt: skip
             return m.overlay(rootfs["lower"], rootfs["upper"], rootfs["work"], volatile=rootfs["volatile"])
         fd = m.open_tree(m.AT_FDCWD, str(root.get("path") or ""), m.OPEN_TREE_CLONE | m.AT_RECURSIVE)
         m.mount_setattr(fd, 0, 0, m.MS_SLAVE if _propagation(spec) & m.MS_SLAVE else m.MS_PRIVATE, recursive=True)
         return fd
     except OSError as err:
         raise from_oserror(err, "mount the root filesystem", op="mount") from err
+
+
+def _open_mapped(uid: idmap.Mappings, gid: idmap.Mappings, rootfs: OverlayRootfs) -> int:
+    """Seen through the container's id map. Raises: OSError, Unsupported where kernel or filesystem have no such mounts."""
+    try:
+        if not rootfs["lower"]:
+            return idmapped_overlay.mapped_tree(rootfs["upper"], uid_mappings=uid, gid_mappings=gid)
+        if rootfs["volatile"]:
+            _forget_volatile(rootfs["work"])
+        return idmapped_overlay.overlay(
+            rootfs["lower"], rootfs["upper"], rootfs["work"], uid_mappings=uid, gid_mappings=gid,
+            volatile=rootfs["volatile"],
+        )  # fmt: skip
+    except OSError as err:
+        if err.errno not in (errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        raise Unsupported(
+            f"a user namespace needs id-mapped mounts (Linux 5.19, and a filesystem below {rootfs['upper']} that takes them): "
+            f"{os.strerror(err.errno).lower()}", op="mount", path=rootfs["upper"], errno=err.errno,
+        ) from err  # fmt: skip
 
 
 def _propagation(spec: Mapping[str, Any]) -> int:
