@@ -112,7 +112,7 @@ class Engine:
             "stdio": {"tty": False, "stdin": False, "stdin_once": False, "rows": 0, "cols": 0},
             "log": {"driver": "json-file", "path": f"{self.layout.data_root}/log", "max_size": 1 << 20, "max_file": 3,
                     "compress": False, "attrs": {}},
-            "shim_dir": self.layout.shim_dir(ident), "cgroup": {"parent": PARENT, "name": ident},
+            "shim_dir": self.layout.shim_dir(ident), "cgroup": {"parent": PARENT, "name": ident, "systemd": False},
         }  # fmt: skip
         await shim.create(request, spec, [])
         event = await ended
