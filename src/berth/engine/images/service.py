@@ -26,6 +26,7 @@ from berth.engine.images.settings import ImageSettings
 from berth.engine.images.stores import Progress, Publish, Stores
 from berth.engine.images.unpacker import Unpacker
 from berth.images.store import Image, ImageStore, Named
+from berth.kernel.process import give_back_free_memory
 from berth.registry.client import RegistryClient
 from berth.snapshots.apply import Limits
 from berth.snapshots.choose import open_snapshots
@@ -231,7 +232,10 @@ class ImageService:
     # --- the Protocol ``Images`` of api/services.py
 
     async def pull(self, ref: str, *, platform: str | None, auth: Mapping[str, str] | None, progress: Progress) -> None:
-        await pull.pull(self._stores, ref, platform=platform, auth=auth, progress=progress)
+        try:
+            await pull.pull(self._stores, ref, platform=platform, auth=auth, progress=progress)
+        finally:
+            await self._stores.call(give_back_free_memory)  # buffers of a gigabyte's way leave holes behind
 
     async def pull_all(
         self, name: str, *, platform: str | None, auth: Mapping[str, str] | None, progress: Progress
@@ -261,7 +265,10 @@ class ImageService:
         self, source: AsyncIterator[bytes], *, quiet: bool, platform: str | None, progress: Progress
     ) -> None:
         wanted = parse_platform(platform) if platform else None
-        await load.load(self._stores, source, quiet=quiet, wanted=wanted, progress=progress)
+        try:
+            await load.load(self._stores, source, quiet=quiet, wanted=wanted, progress=progress)
+        finally:
+            await self._stores.call(give_back_free_memory)
 
     async def save(self, names: list[str], platform: str | None) -> AsyncIterator[bytes]:
         """The archive as a stream. Raises: NotFound before its first byte."""
