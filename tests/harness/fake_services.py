@@ -382,7 +382,11 @@ class FakeSystem:
 
 
 def fake_services(fake: Fake) -> Services:
-    return Services(FakeContainers(fake), FakeImages(fake), FakeNetworks(fake), FakeSystem(fake), None, None)  # type: ignore[arg-type]
+    absent: Any = None  # nobody asks these
+    return Services(
+        FakeContainers(fake), FakeImages(fake), FakeNetworks(fake), FakeSystem(fake),
+        disk=absent, registries=absent, volumes=absent,
+    )  # fmt: skip
 
 
 class ApiServer:
