@@ -95,6 +95,8 @@ class Local:
 
     async def _encrypt(self, view: View) -> None:
         """Take what is under every secret there is, then say so: the others send under a new one from then on."""
+        if not self.encrypts:
+            self._esp = self._tunnels = None  # the next time is with a new nonce
         if not self.encrypts or view.secrets is None:
             return
         if self._esp is None:

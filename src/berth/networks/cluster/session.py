@@ -1,6 +1,6 @@
 """``Session``: this host's presence in the store, and the store's picture here, for as long as both can be had.
 
-    lease → read everything → put back what is ours → presence → watch, keep the lease, put what changes ── broken ──┐
+    lease → read everything → settle → put back what is ours → presence → watch, keep the lease, put what changes ── broken ──┐
       └────────────────────────────────────── again, a moment later ────────────────────────────────────────────────┘
 
 While it is broken the last picture stays: traffic and names go on.
@@ -81,10 +81,10 @@ class Session:
         self._view.clear()  # its revisions may begin anew: the store was restored
         self._view.replace(picture)
         self.mine = self._view.mine()
+        await self._changed()  # what is wanted follows from the picture too
         await self._push()
         await self._etcd.commit([], [put(self._keys.host(self._me.instance), encode(self._me), lease)])
         self._seen = monotonic()
-        await self._changed()
         self.connected.set()
         log.info("in the cluster of %s as %s", ", ".join(self._etcd.urls), self._me.address)
         async with asyncio.TaskGroup() as group:

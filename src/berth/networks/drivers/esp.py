@@ -84,7 +84,11 @@ class Esp:
             raise from_oserror(err, "close the port of encrypted overlays") from err
 
     def reconcile(self, tunnels: Sequence[Tunnel]) -> None:
-        """The kernel has these tunnels and no others of ours: what is right is left as it is. Raises: BerthError."""
+        """The kernel has these tunnels: what is right is left as it is. Raises: BerthError.
+
+        A peer that is not among them keeps what it had until ``remove``: a state that was made anew under the same key would
+        count from one again, and be refused as a replay.
+        """
         states = {(s.src, s.dst, s.spi): s for t in tunnels for s in self._states_of(t)}
         policies = [*self._drops(), *(p for t in tunnels for p in self._policies_of(t))]
         try:
@@ -95,10 +99,9 @@ class Esp:
                 known = set(xfrm.list_policies(nl, PORT))
                 for policy in (p for p in policies if p not in known):
                     nl.ask(xfrm.set_policy(policy))
-                wanted = {_selector(p) for p in policies}
-                gone = [p for p in known if p.reqid == self.reqid and _selector(p) not in wanted]
-                _delete(nl, [xfrm.delete_policy(p) for p in gone])
-                _delete(nl, [xfrm.delete_state(s) for name, s in have.items() if name not in states])
+                peers = {tunnel.peer for tunnel in tunnels}
+                gone = [s for name, s in have.items() if name not in states and peers & {s.src, s.dst}]
+                _delete(nl, [xfrm.delete_state(s) for s in gone])
         except OSError as err:
             raise from_oserror(err, "encrypt between the hosts of an overlay") from err
 
@@ -126,10 +129,6 @@ class Esp:
             xfrm.Policy(xfrm.IN, PORT, _BETWEEN_PEERS, there, here, self.reqid, 0, self._version),
             xfrm.Policy(xfrm.OUT, PORT, _BETWEEN_PEERS, here, there, self.reqid, tunnel.outbound.spi, self._version),
         ]
-
-
-def _selector(policy: xfrm.Policy) -> tuple[int, str, str]:
-    return policy.direction, policy.src, policy.dst
 
 
 def _delete(nl: Netlink, requests: Iterable[Request]) -> None:
