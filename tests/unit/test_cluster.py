@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from berth.base.errors import InvalidArgument
 from berth.networks.cluster.blocks import blocks_of, free_block
 from berth.networks.cluster.etcd import Entry, Picture
-from berth.networks.cluster.records import Block, Host, Keys, Place, encode
+from berth.networks.cluster.records import Block, Esp, Host, Keys, Place, Secret, Secrets, encode
 from berth.networks.cluster.settings import parse_cluster
+from berth.networks.cluster.tunnels import derive, plan_tunnels
 from berth.networks.cluster.view import View
+from berth.networks.drivers.esp import Tunnel
 from berth.networks.records import NetworkRecord, Subnet
 
 
@@ -81,3 +83,42 @@ def test_what_the_store_says() -> None:
     assert not view.members([network]) and view.peers("n") == {"10.0.0.2"}, "its containers may run on"
     view.replace(Picture(7, []))
     assert view.places["n"], "an older picture is passed over"
+
+
+def test_what_is_encrypted_with_which_key() -> None:
+    """A key of its own for each sender, receiver, secret and nonce; a new secret is sent under once the other one takes it."""
+    keys = Keys("p")
+    view = View(keys, "me")
+    secrets = Secrets([Secret(1, bytes(32)), Secret(2, bytes(31) + b"1")], 0.0)
+    view.replace(Picture(3, [
+        Entry(keys.secrets, encode(secrets), 1), Entry(keys.esp("them"), encode(Esp("them", "10.0.0.2", "their nonce", 1)), 2),
+        Entry(keys.block("n", "10.1.0.16/28"), encode(Block("them", "host", "10.0.0.2")), 3),
+    ]))  # fmt: skip
+    me = Esp("me", "10.0.0.1", "my nonce", 2)
+    network = NetworkRecord("n", "net", "overlay", 0, shared=True, blocks=["10.1.0.0/28"], options={"encrypted": ""})
+    (tunnel,) = plan_tunnels(view, me, [network])
+    assert tunnel.peer == "10.0.0.2" and len({a.key for a in (*tunnel.inbound, tunnel.outbound)}) == 3
+    assert all(len(a.key) == 36 and a.spi > 0xFF for a in tunnel.inbound)
+    assert tunnel.outbound == derive(secrets.keys[0], "10.0.0.1", "10.0.0.2", "my nonce")
+    view.apply([Entry(keys.esp("them"), encode(Esp("them", "10.0.0.2", "their nonce", 2)), 4)])
+    (later,) = plan_tunnels(view, me, [network])
+    assert (
+        later.outbound == derive(secrets.keys[1], "10.0.0.1", "10.0.0.2", "my nonce")
+        and later.inbound == tunnel.inbound
+    )
+    theirs = plan_tunnels_of_them(view, secrets)
+    assert later.outbound in theirs.inbound and theirs.outbound in later.inbound
+    assert not plan_tunnels(view, me, [NetworkRecord("n", "net", "overlay", 0, shared=True, blocks=["10.1.0.0/28"])])
+
+
+def plan_tunnels_of_them(view: View, secrets: Secrets) -> Tunnel:
+    """What the other host makes of the same store."""
+    keys = Keys("p")
+    mirror = View(keys, "them")
+    mirror.replace(Picture(1, [
+        Entry(keys.secrets, encode(secrets), 1), Entry(keys.esp("me"), encode(Esp("me", "10.0.0.1", "my nonce", 2)), 1),
+        Entry(keys.block("n", "10.1.0.0/28"), encode(Block("me", "host", "10.0.0.1")), 1),
+    ]))  # fmt: skip
+    network = NetworkRecord("n", "net", "overlay", 0, shared=True, blocks=["10.1.0.16/28"], options={"encrypted": ""})
+    (tunnel,) = plan_tunnels(mirror, view.esp["them"], [network])
+    return tunnel
