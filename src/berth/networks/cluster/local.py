@@ -40,7 +40,7 @@ class Local:
 
     @property
     def shared(self) -> list[NetworkRecord]:
-        return [n for n in self.parts.networks.values() if n.shared]
+        return [n for n in list(self.parts.networks.values()) if n.shared]
 
     @property
     def encrypts(self) -> bool:
@@ -48,7 +48,7 @@ class Local:
         return any(n.encrypted and n.blocks for n in self.shared)
 
     def in_use(self, network: NetworkRecord) -> bool:
-        return any(e.network_id == network.id for e in self.parts.live.values()) or any(
+        return any(e.network_id == network.id for e in list(self.parts.live.values())) or any(
             network_id == network.id for network_id, _address in self.pending
         )
 
@@ -65,7 +65,7 @@ class Local:
         found |= {self._keys.address(n, address): plain for n, address in self.pending if n in networks}
         if self._esp is not None and self.encrypts:
             found[self._keys.esp(self._me.instance)] = encode(self._esp)
-        for endpoint in self.parts.live.values():
+        for endpoint in list(self.parts.live.values()):
             if endpoint.network_id in networks:
                 value = encode(_place(endpoint, self._me.instance))
                 found |= {self._keys.address(endpoint.network_id, a): value for a in endpoint.addresses}

@@ -57,12 +57,16 @@ class Session:
         while True:
             try:
                 await self._once()
-            except (BerthError, OSError, ExceptionGroup) as err:
+            except Exception as err:  # whatever it is, the next connection begins anew
                 if self.connected.is_set():
                     pause_s, said = _FIRST_PAUSE_S, False
                 self.connected.clear()
                 if not said:
-                    log.warning("the cluster store is away, traffic and names go on: %s", _first(err))
+                    why = _first(err)
+                    log.warning(
+                        "the cluster store is away, traffic and names go on: %s", why,
+                        exc_info=None if isinstance(why, BerthError | OSError) else why,
+                    )  # fmt: skip
                     said = True
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
