@@ -10,7 +10,7 @@ import pytest
 
 from berth.api import codec
 from berth.api.openapi import build
-from berth.spec.api import containers as spec
+from berth.spec.api import host_config
 from harness.daemon import Answer, Daemon
 
 pytestmark = pytest.mark.root
@@ -29,7 +29,7 @@ def wrong_values(kind: Any) -> list[tuple[str, Any]]:
     """(key, a value of another type) for every key of a TypedDict."""
     build([], "1.51")  # the modules of the types name each other's there
     found = []
-    for key, hint in get_type_hints(kind, vars(spec)).items():
+    for key, hint in get_type_hints(kind, vars(host_config)).items():
         base = dict if is_typeddict(hint) else get_origin(hint) or hint
         found += [(key, value) for value in WRONG.get(base, ())]
     return found
@@ -41,7 +41,7 @@ def none_made(engine: Daemon) -> None:
 
 @pytest.mark.parametrize("part", ["Config", "HostConfig"])
 def test_every_key_with_another_type(engine: Daemon, part: str) -> None:
-    kind = codec.CreateBody if part == "Config" else spec.HostConfig
+    kind = codec.CreateBody if part == "Config" else host_config.HostConfig
     values = wrong_values(kind)
     assert len(values) > 60
     for key, value in values:

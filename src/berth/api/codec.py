@@ -15,6 +15,7 @@ from berth.api import shapes
 from berth.api.http.request import Request
 from berth.base.errors import InvalidArgument
 from berth.spec.api import containers as spec
+from berth.spec.api import host_config as host
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _FALSE = frozenset({"", "0", "no", "false", "none"})
@@ -23,7 +24,7 @@ _FALSE = frozenset({"", "0", "no", "false", "none"})
 class CreateBody(spec.ContainerConfig, total=False):
     """POST /containers/create."""
 
-    HostConfig: spec.HostConfig
+    HostConfig: host.HostConfig
     NetworkingConfig: spec.NetworkingConfig
 
 
@@ -51,10 +52,10 @@ class ExecStartBody(TypedDict, total=False):
     ConsoleSize: list[int]
 
 
-class UpdateBody(spec.Resources, total=False):
+class UpdateBody(host.Resources, total=False):
     """POST /containers/{id}/update."""
 
-    RestartPolicy: spec.RestartPolicy
+    RestartPolicy: host.RestartPolicy
     PublishAdd: dict[str, list[spec.PortBinding] | None]  # Berth's own
     PublishRemove: dict[str, list[spec.PortBinding] | None]  # Berth's own
 

@@ -13,7 +13,7 @@ import msgspec
 
 import berth
 from berth.api.operations import OPERATIONS, STREAM, Operation
-from berth.spec.api import containers, images, networks, system, volumes
+from berth.spec.api import container_stats, containers, host_config, images, networks, system, volumes
 
 Route = tuple[str, str, Any, bool]
 Document = dict[str, Any]
@@ -57,7 +57,7 @@ def build(routes: Iterable[Route], version: str) -> Document:
 
 def _share_names() -> None:
     """The modules of the types name each other's only for annotations; here they are looked up."""
-    modules = (containers, images, networks, system, volumes)
+    modules = (containers, container_stats, host_config, images, networks, system, volumes)
     types = {name: kind for module in modules for name, kind in vars(module).items() if is_typeddict(kind)}
     for module in modules:
         for name, kind in types.items():

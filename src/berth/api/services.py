@@ -10,10 +10,10 @@ import socket
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from berth.spec.api.container_stats import ContainerStatsResponse
 from berth.spec.api.containers import (
     ContainerCreateResponse,
     ContainerInspectResponse,
-    ContainerStatsResponse,
     ContainerSummary,
     ContainerTopResponse,
     ContainerUpdateResponse,

@@ -28,10 +28,10 @@ from berth.engine.containers.execs import ExecSession
 from berth.engine.containers.logs import logs
 from berth.engine.containers.record import Container
 from berth.engine.containers.wait import ContainerWaiter, wait
+from berth.spec.api.container_stats import ContainerStatsResponse
 from berth.spec.api.containers import (
     ContainerCreateResponse,
     ContainerInspectResponse,
-    ContainerStatsResponse,
     ContainerSummary,
     ContainerTopResponse,
     ContainerUpdateResponse,

@@ -18,7 +18,7 @@ from berth.engine.containers.deps import Deps
 from berth.engine.containers.record import Container
 from berth.kernel import cgroups
 from berth.kernel.cgroups.usage import BlockEntry, Usage, read_usage, system_cpu
-from berth.spec.api.containers import ContainerCPUStats, ContainerStatsResponse
+from berth.spec.api.container_stats import ContainerCPUStats, ContainerStatsResponse
 
 INTERVAL_S = 1.0
 NEVER = "0001-01-01T00:00:00Z"
