@@ -117,3 +117,23 @@ def test_info_by_version() -> None:
     versions.info(answer, (1, 24))
     assert answer["SecurityOptions"] == ["seccomp"] and answer["RuncCommit"] == {"ID": "x", "Expected": "x"}
     assert answer["BridgeNfIptables"] is False and "CDISpecDirs" not in answer and "FirewallBackend" not in answer
+
+
+@pytest.mark.parametrize(
+    ("version", "virtual", "hostname"),
+    [
+        ((1, 24), True, True),
+        ((1, 43), True, True),
+        ((1, 44), False, True),
+        ((1, 49), False, True),
+        ((1, 50), False, False),
+    ],
+)
+def test_images(version: tuple[int, int], virtual: bool, hostname: bool) -> None:
+    answer = {"Size": 5, "Config": {"Cmd": ["x"]}}
+    versions.image(answer, version)
+    assert (answer.get("VirtualSize") == 5, "Hostname" in answer["Config"]) == (virtual, hostname)
+    assert answer["Config"]["Cmd"] == ["x"]
+    entry = {"Size": 5}
+    versions.image(entry, version)
+    assert "Config" not in entry

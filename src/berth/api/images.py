@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from berth.api import codec
+from berth.api import codec, versions
 from berth.api.http.request import ClientGone, Request, ResponseStream
 from berth.api.services import ProgressSink, Services
 from berth.base.errors import BerthError, InvalidArgument
@@ -117,7 +117,10 @@ async def list_(services: Services, request: Request) -> None:
         for image in found:
             if not image["RepoTags"] and not image["RepoDigests"]:
                 image["RepoTags"], image["RepoDigests"] = ["<none>:<none>"], ["<none>@<none>"]
-    request.respond_json(200, found)
+    entries = [dict(image) for image in found]
+    for entry in entries:
+        versions.image(entry, request.version)
+    request.respond_json(200, entries)
 
 
 async def save(services: Services, request: Request) -> None:
@@ -151,7 +154,9 @@ async def prune(services: Services, request: Request) -> None:
 
 
 async def inspect(services: Services, request: Request) -> None:
-    request.respond_json(200, await services.images.inspect(request.groups[0], _platform_of(request)))
+    found = dict(await services.images.inspect(request.groups[0], _platform_of(request)))
+    versions.image(found, request.version)
+    request.respond_json(200, found)
 
 
 async def history(services: Services, request: Request) -> None:

@@ -156,6 +156,20 @@ def listed_container(entry: Document, version: Version) -> None:
         (entry.get("HostConfig") or {}).pop("Annotations", None)
 
 
+_CONFIG_OF_CONTAINERS = {
+    "Hostname": "", "Domainname": "", "AttachStdin": False, "AttachStdout": False, "AttachStderr": False, "Tty": False,
+    "OpenStdin": False, "StdinOnce": False, "Image": "",
+}  # fmt: skip
+
+
+def image(answer: Document, version: Version) -> None:
+    """GET /images/{name}/json, and an entry of GET /images/json."""
+    if version < (1, 44):
+        answer["VirtualSize"] = answer.get("Size", 0)
+    if version < (1, 50) and "Config" in answer:  # it had the shape of a container's
+        answer["Config"] = {**_CONFIG_OF_CONTAINERS, **(answer["Config"] or {})}
+
+
 def info(answer: Document, version: Version) -> None:
     """GET /info."""
     if version >= (1, 50):
