@@ -169,6 +169,17 @@ COMMON = ("run", "exec", "ps", "build", "pull", "push", "images", "login", "logo
 LOCAL = frozenset({"login", "logout"})
 LOCAL_GROUPS = ("completion ", "context ")
 """Commands that need no engine, or not at once: none is asked before they are loaded."""
+_SWARM = "this engine is in no swarm and cannot join one"
+LATER: dict[str, str] = {
+    "build": "images are built by other tools: build elsewhere, then pull or load the image",
+    "buildx": "install the docker-buildx plugin, or build elsewhere and load the image",
+    "checkpoint": "containers cannot be frozen to disk; pause keeps one in memory",
+    "compose": "install the docker-compose plugin: it works with this engine",
+    "plugin": "drivers for volumes, networks and logs are part of the engine",
+    "trust": "signatures of images are not checked by this client",
+    **dict.fromkeys(("config", "node", "secret", "service", "stack", "swarm"), _SWARM),
+}
+"""Docker's commands that are not here, unless a plugin brings them, and what to do instead."""
 HIDDEN = frozenset({"system dial-stdio"})
 
 

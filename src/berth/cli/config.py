@@ -65,6 +65,11 @@ def words(name: str) -> dict[str, str]:
     return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
 
 
+def detach_keys(given: str) -> str:
+    """The keys that detach: what a flag gave, else the setting."""
+    return given or text("detachKeys")
+
+
 def set_text(name: str, value: str) -> None:
     """Write one setting back and leave the others; "" takes it out. Raises: OSError."""
 

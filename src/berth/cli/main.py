@@ -191,6 +191,10 @@ def _other(name: str, top: Flags, words: list[str]) -> int:
     plugin = plugins.find(name)
     if plugin is not None:
         return plugins.run(plugin, words)
+    later = catalog.LATER.get(name)
+    if later:
+        print(f"{PROGRAM}: there is no '{PROGRAM} {name}' here: {later}", file=sys.stderr)
+        return 1
     print(
         f"{PROGRAM}: unknown command: {PROGRAM} {name}\n\nRun '{PROGRAM} --help' for more information", file=sys.stderr
     )

@@ -71,7 +71,7 @@ class RawTerminal:
             import tty
 
             self._before = termios.tcgetattr(0)
-            tty.setraw(0)
+            tty.setraw(0, termios.TCSANOW)  # what was typed ahead is kept
         return self
 
     def __exit__(self, *_: object) -> None:

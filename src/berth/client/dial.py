@@ -50,12 +50,20 @@ class Endpoint:
 class PlainStream(_socket.socket):
     """A socket as a ``Stream``; ``_socket``, since the module around it costs 5 ms of imports."""
 
+    bare_tcp = False
+    """Without TLS over TCP, where the other side may have wanted it."""
+
     def pending(self) -> bool:
         """Plain sockets keep nothing back: ``select`` tells all."""
         return False
 
     def why_closed(self) -> str:
-        return ""
+        if not self.bare_tcp:
+            return ""
+        return (
+            "the engine closed the connection without an answer: Client sent an HTTP request to an HTTPS server? "
+            "then set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or use --tlsverify"
+        )
 
 
 def dial(endpoint: Endpoint) -> Stream:
@@ -71,6 +79,7 @@ def dial(endpoint: Endpoint) -> Stream:
         if scheme in ("tcp", "http", "https"):
             plain = _tcp(rest, endpoint.timeout_s)
             if endpoint.tls is None and scheme != "https":
+                plain.bare_tcp = True
                 return plain
             from berth.client.tls import TlsSettings, TlsStream
 

@@ -42,6 +42,9 @@ def loads(raw: bytes | str) -> Any:
         value, end = _scan(text, 0)
     except StopIteration as err:
         raise ValueError(f"no JSON at character {err.value}") from None
+    except SystemError:
+        # the scanner raises json's own error by name, and json has not been imported: it is the same text that is wrong
+        raise ValueError("what was read is no JSON") from None
     if end != len(text):
         raise ValueError(f"more than one JSON value: character {end}")
     return value

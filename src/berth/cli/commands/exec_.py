@@ -6,6 +6,7 @@ import os
 import sys
 
 from berth.base.errors import Conflict, InvalidArgument
+from berth.cli import config
 from berth.cli.command import Command
 from berth.cli.commands.run import Proxy, exit_status
 from berth.cli.create_body import read_env_file
@@ -34,7 +35,7 @@ def exec_(engine: Engine, flags: Flags) -> int:
     body = {
         "User": flags.text("user"), "Privileged": flags.on("privileged"), "Tty": tty,
         "AttachStdin": interactive and not detach, "AttachStdout": not detach, "AttachStderr": not detach,
-        "DetachKeys": flags.text("detach-keys"), "Env": env, "WorkingDir": flags.text("workdir"),
+        "DetachKeys": config.detach_keys(flags.text("detach-keys")), "Env": env, "WorkingDir": flags.text("workdir"),
         "Cmd": flags.args[1:],
     }  # fmt: skip
     exec_id = engine.post(f"/containers/{flags.args[0]}/exec", body)["Id"]
@@ -69,7 +70,7 @@ def attach(engine: Engine, flags: Flags) -> int:
     if tty and stdin and not os.isatty(0):
         raise InvalidArgument("the input device is not a TTY")
     path = f"/containers/{found['Id']}/attach" + query(
-        stream=True, stdin=stdin, stdout=True, stderr=True, detachKeys=flags.text("detach-keys")
+        stream=True, stdin=stdin, stdout=True, stderr=True, detachKeys=config.detach_keys(flags.text("detach-keys"))
     )
     waiting = engine.send("POST", f"/containers/{found['Id']}/wait", fresh=True)
     sock, rest, _ = engine.hijack(path)

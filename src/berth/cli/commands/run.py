@@ -174,7 +174,9 @@ def run(engine: Engine, flags: Flags) -> int:
     container_id, body = _prepare(engine, flags)
     if flags.on("detach"):
         try:
-            engine.post(f"/containers/{container_id}/start" + query(detachKeys=flags.text("detach-keys")))
+            engine.post(
+                f"/containers/{container_id}/start" + query(detachKeys=config.detach_keys(flags.text("detach-keys")))
+            )
         except BerthError as err:
             return _start_failed(err)
         print(container_id)
@@ -188,7 +190,7 @@ def _foreground(engine: Engine, flags: Flags, container_id: str, body: dict[str,
     if attached:
         path = f"/containers/{container_id}/attach" + query(
             stream=True, stdin=body["AttachStdin"], stdout=body["AttachStdout"], stderr=body["AttachStderr"],
-            detachKeys=flags.text("detach-keys"),
+            detachKeys=config.detach_keys(flags.text("detach-keys")),
         )  # fmt: skip
         sock, rest, _ = engine.hijack(path)
     condition = "removed" if body["HostConfig"]["AutoRemove"] else "next-exit"

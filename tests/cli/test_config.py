@@ -1,0 +1,146 @@
+"""``config.json`` and ``DOCKER_*``, read as docker reads them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import cli
+from harness.daemon import Daemon
+
+pytestmark = pytest.mark.root
+
+
+class Home:
+    """A configuration folder of the test's own."""
+
+    def __init__(self, folder: Path, host: str) -> None:
+        self.folder = folder
+        self.environ = cli.client_environ(host, {"DOCKER_CONFIG": str(folder)})
+
+    def settings(self, **settings: Any) -> None:
+        (self.folder / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+
+    def berth(self, *words: str, check: bool = True, **more: str) -> cli.Result:
+        return cli.run([*cli.berth_command(), *words], env={**self.environ, **more}, check=check)
+
+    def program(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("#!/bin/sh\n" + text, encoding="utf-8")
+        path.chmod(0o755)
+        return path
+
+
+@pytest.fixture
+def home(engine: Daemon, tmp_path: Path) -> Home:
+    return Home(tmp_path, engine.host)
+
+
+def test_formats(engine: Daemon, home: Home) -> None:
+    home.settings(
+        psFormat="{{.Names}}!", imagesFormat="{{.Repository}}?", networksFormat="{{.Name}}#", volumesFormat="{{.Name}}$",
+        statsFormat="{{.Name}}%",
+    )  # fmt: skip
+    engine.docker("run", "-d", "--name", "formatted", "-v", "formats:/v", "busybox", "sleep", "1000")
+    assert home.berth("ps").out == "formatted!\n"
+    assert home.berth("ps", "--format", "{{.Names}}").out == "formatted\n"
+    assert "busybox?\n" in home.berth("images").out
+    assert "bridge#\n" in home.berth("network", "ls").out
+    assert home.berth("volume", "ls").out == "formats$\n"
+    assert home.berth("stats", "--no-stream").out == "formatted%\n"
+    engine.docker("rm", "-fv", "formatted")
+    engine.docker("volume", "rm", "formats")
+
+
+def test_detach_keys(engine: Daemon, home: Home) -> None:
+    home.settings(detachKeys="ctrl-x,x")
+    with cli.Pty([*cli.berth_command(), "run", "-it", "--name", "left", "busybox", "cat"], env=home.environ) as pty:
+        pty.send("here\n")
+        pty.expect("here.*here")
+        pty.send("\x18x")
+        assert pty.wait() == 0
+    assert engine.inspect("left")["State"]["Running"]
+
+
+def test_proxies_become_variables(home: Home) -> None:
+    home.settings(proxies={"default": {"httpProxy": "http://p:1", "noProxy": "example.org"}})
+    found = home.berth("run", "--rm", "-e", "no_proxy=mine", "busybox", "env").out.splitlines()
+    assert {"HTTP_PROXY=http://p:1", "http_proxy=http://p:1", "NO_PROXY=example.org", "no_proxy=mine"} <= set(found)
+
+
+def test_headers_are_sent(home: Home) -> None:
+    home.settings(HttpHeaders={"X-Meta": "from the settings"})
+    server = socket.create_server(("127.0.0.1", 0))
+    heads: list[bytes] = []
+
+    def once() -> None:
+        client, _ = server.accept()
+        heads.append(client.recv(65536))
+        client.close()
+
+    thread = threading.Thread(target=once)
+    thread.start()
+    home.berth("-H", f"tcp://127.0.0.1:{server.getsockname()[1]}", "ps", check=False)
+    thread.join()
+    server.close()
+    assert b"\r\nX-Meta: from the settings\r\n" in heads[0]
+
+
+def test_aliases(home: Home) -> None:
+    home.settings(aliases={"list": "container ls --all"})
+    assert home.berth("list", "-q").out == ""
+    assert "unknown command: berth list2" in home.berth("list2", check=False).err
+
+
+def test_a_broken_file_is_told_and_not_used(home: Home) -> None:
+    (home.folder / "config.json").write_text("{", encoding="utf-8")
+    found = home.berth("ps", "-q")
+    assert found.out == ""
+    assert f"WARNING: Error parsing config file ({home.folder}/config.json)" in found.err
+
+
+_METADATA = """if [ "$1" = docker-cli-plugin-metadata ]; then
+echo '{"SchemaVersion": "0.1.0", "Vendor": "V", "Version": "1.0", "ShortDescription": "greets"}'; exit; fi
+"""
+
+
+def test_plugins(home: Home, tmp_path: Path) -> None:
+    home.program("cli-plugins/docker-hello", _METADATA + 'echo "hello $*"; exit 7\n')
+    home.program("more/docker-extra", _METADATA + 'echo "extra $*"\n')
+    home.program("cli-plugins/docker-nothing", "exit 1\n")
+    home.settings(cliPluginsExtraDirs=[str(home.folder / "more")])
+    found = home.berth("hello", "world", "--flag", check=False)
+    assert (found.code, found.out) == (7, "hello hello world --flag\n")
+    assert home.berth("extra").out == "extra extra\n"
+    assert "  hello*      greets (V, 1.0)\n" in home.berth("--help").out
+    assert "nothing" not in home.berth("--help").out
+    assert home.berth("nothing", check=False).code == 1
+
+
+def test_credentials_by_a_helper(home: Home) -> None:
+    log = home.folder / "asked"
+    helper = f'echo "$1 $(cat)" >> {log}\n[ "$1" = get ] && echo \'{{"Username": "u", "Secret": "s"}}\' || true\n'
+    home.program("bin/docker-credential-test", helper)
+    home.settings(credHelpers={"127.0.0.1:1": "test"})
+    path = f"{home.folder}/bin:{os.environ['PATH']}"
+    home.berth("pull", "127.0.0.1:1/x", check=False, PATH=path)
+    assert "get 127.0.0.1:1" in log.read_text(encoding="utf-8")
+    home.berth("logout", "127.0.0.1:1", PATH=path)
+    assert "erase 127.0.0.1:1" in log.read_text(encoding="utf-8")
+
+
+def test_what_comes_later_says_what_to_do(home: Home) -> None:
+    found = home.berth("compose", "up", check=False)
+    assert (found.code, found.out) == (1, "")
+    assert (
+        found.err
+        == "berth: there is no 'berth compose' here: install the docker-compose plugin: it works with this engine\n"
+    )
+    assert "in no swarm" in home.berth("swarm", "init", check=False).err
