@@ -126,6 +126,17 @@ def test_every_platform_of_an_index_with_other_systems(daemon: Daemon, stand_in:
     assert failed.code == 1 and "no image for any Linux platform" in failed.err
 
 
+def test_every_platform_of_an_index_without_end(daemon: Daemon, stand_in: StandIn) -> None:
+    """The same image ten thousand times: not ten thousand requests."""
+    image = layered(1, salt="again and again")
+    stand_in.add("endless", "", image)
+    entry = {"mediaType": image.media_type, "digest": image.digest, "size": len(image.manifest)}
+    stand_in.add_index("endless", "1", {}, more=[entry] * 10_000)
+    failed = daemon.docker("pull", "--platform", "all", f"{stand_in.host}/endless:1", check=False)
+    assert failed.code == 1 and "name more than 100 images" in failed.err
+    assert len(stand_in.asked("GET", "/manifests/")) <= 102
+
+
 def test_every_platform_of_a_plain_image(daemon: Daemon, stand_in: StandIn) -> None:
     image = layered(1, salt="plain all")
     stand_in.add("plain", "1", image)

@@ -118,6 +118,7 @@ def test_a_client_that_leaves_ends_its_pull_and_the_next_goes_on(
     go_on.set()
     stand_in.cut = lambda key, begin, size: None
     assert daemon.docker("image", "inspect", f"{stand_in.host}/app:1", check=False).code == 1
+    assert daemon.berth("system", "verify").code == 0
     out = daemon.docker("pull", f"{stand_in.host}/app:1").out
     assert f"Digest: {image.digest}" in out
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from berth.spec.platform import Platform
 
 _MAX_DEPTH = 3
+_MAX_DOCUMENTS = 100
+"""Manifests and indexes that a pull for all platforms follows: an index may name ten thousand, of 4 MiB each."""
 _ATTESTS = "vnd.docker.reference.digest"
 
 
@@ -61,6 +63,7 @@ async def resolve_all(
 ) -> list[Resolved]:  # fmt: skip
     """One for each Linux platform that the name has an image for; other systems' are passed over. Raises: as ``resolve``."""
     found: list[Resolved] = []
+    followed = 0
 
     async def descend(
         document: FetchedManifest, parsed: Manifest | Index, about: tuple[Descriptor, ...], depth: int
@@ -71,8 +74,12 @@ async def resolve_all(
             return
         if depth == _MAX_DEPTH:
             raise InvalidArgument("the image's indexes lead to other indexes without end")
+        nonlocal followed
         for entry in parsed.manifests:
             if _is_linux(entry):
+                followed += 1
+                if followed > _MAX_DOCUMENTS:
+                    raise InvalidArgument(f"the image's indexes name more than {_MAX_DOCUMENTS} images")
                 inner = await repository.manifest(entry.digest)
                 await descend(inner, parse_entry(inner, entry), _about(parsed, entry.digest), depth + 1)
 
