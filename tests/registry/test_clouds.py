@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import cli
 from harness.clouds import Acr, ArtifactRegistry, Cloud, Clouds, Ecr, Ghcr, Harbor, Hub
 from harness.daemon import Daemon
 from harness.images import OciImage
@@ -39,6 +40,13 @@ def docker(daemon: Daemon, tmp_path: Path) -> Callable[..., object]:
     return lambda *args, **how: daemon.docker(*args, env={"DOCKER_CONFIG": str(tmp_path)}, **how)
 
 
+@pytest.fixture
+def berth(daemon: Daemon, tmp_path: Path) -> Callable[..., object]:
+    """Our own, with the same."""
+    environ = cli.client_environ(daemon.host, {"DOCKER_CONFIG": str(tmp_path)})
+    return lambda *args, **how: cli.run([*cli.berth_command(), *args], env=environ, **how)
+
+
 def server(cloud: Cloud) -> list[str]:
     return [] if isinstance(cloud, Hub) else [cloud.registry]
 
@@ -54,10 +62,13 @@ def seed(clouds: Clouds, name: str, salt: str) -> OciImage:
     return image
 
 
+@pytest.mark.parametrize("client", ["docker", "berth"])
 @pytest.mark.parametrize("which", BY_NAME)
-def test_login_pull_push_logout(which: str, clouds: Clouds, docker, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    cloud = BY_NAME[which]
-    image = seed(clouds, "private/app", which)
+def test_login_pull_push_logout(
+    which: str, client: str, clouds: Clouds, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    cloud, docker = BY_NAME[which], request.getfixturevalue(client)
+    image = seed(clouds, "private/app", which + client)
     refused = docker("pull", name_at(cloud, "private/app:1"), check=False)
     assert refused.code == 1
     assert "pull access denied" in refused.err and "may require 'docker login'" in refused.err, refused.err
