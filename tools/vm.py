@@ -30,7 +30,7 @@ SUITES = {(3, 11): "bookworm", (3, 13): "trixie"}
 
 PACKAGES = (
     "linux-image-cloud-amd64", "systemd-sysv", "dbus", "libpam-systemd", "python3", "iproute2", "nftables", "kmod", "apparmor",
-    "util-linux", "procps", "ca-certificates", "iptables", "e2fsprogs", "xfsprogs", "etcd-server",
+    "util-linux", "procps", "ca-certificates", "iptables", "e2fsprogs", "xfsprogs", "etcd-server", "criu",
 )  # fmt: skip
 HOST_PACKAGES = {"qemu-system-x86_64": "qemu-system-x86", "mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs"}
 MEMORY_MB = 3072
