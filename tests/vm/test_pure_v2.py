@@ -5,10 +5,14 @@ These run in the virtual machine of ``./dev test-vm``.
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from harness.attack import RUNTIME, Bundle
 from harness.daemon import Daemon
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
@@ -90,3 +94,40 @@ def test_the_daemons_death_leaves_containers_alone(make_daemon: Callable[..., Da
     engine.start(120)
     assert engine.inspect("kept")["State"]["Pid"] == pid
     assert engine.docker("exec", "kept", "echo", "there").out == "there\n"
+
+
+def test_huge_pages_are_limited() -> None:
+    with Bundle() as bundle:
+        bundle.config["linux"]["resources"]["hugepageLimits"] = [{"pageSize": "2MB", "limit": 2 << 20}]
+        bundle.start()
+        for name in ("hugetlb.2MB.max", "hugetlb.2MB.rsvd.max"):
+            assert Path(f"/sys/fs/cgroup/{bundle.group}/{name}").read_text().strip() == str(2 << 20)
+
+
+@pytest.mark.parametrize("flags", [[], ["--systemd-cgroup"]])
+def test_the_program_under_both_drivers(flags: list[str]) -> None:
+    """Created, updated, frozen, removed: and systemd knows of a scope only where it was asked for one."""
+    with Bundle() as bundle:
+        if flags:
+            bundle.config["linux"]["cgroupsPath"] = f"system.slice:bt:{bundle.name}"
+        Path(f"{bundle.home}/config.json").write_text(json.dumps(bundle.config))
+        where = f"system.slice/bt-{bundle.name}.scope" if flags else bundle.group
+        command = [
+            *RUNTIME,
+            "--root",
+            f"{bundle.home}/state",
+            *flags,
+            "run",
+            "--detach",
+            "-b",
+            bundle.home,
+            bundle.name,
+        ]
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # it keeps its streams
+        bundle.runtime("update", "--memory", str(64 << 20), bundle.name)
+        assert Path(f"/sys/fs/cgroup/{where}/memory.max").read_text().strip() == str(64 << 20)
+        bundle.runtime("pause", bundle.name)
+        assert json.loads(bundle.runtime("state", bundle.name).out)["status"] == "paused"
+        bundle.runtime("resume", bundle.name)
+        bundle.runtime("delete", "--force", bundle.name)
+        assert not Path(f"/sys/fs/cgroup/{where}").exists()
