@@ -3,7 +3,7 @@ hugetlb, limits that may be raised, 802.1Q, ipvlan, SCTP, IPsec.
 
     base.img    Debian with its cloud kernel and systemd, made once by mmdebstrap (the cache folder)
     src.img     this checkout, the packages of .venv and the test cache, made for each run
-    console     the kernel's and systemd's words (a file in the cache folder)
+    console-N   the kernel's and systemd's words (a file in the cache folder)
     output      the tests' own words, on a second serial line, shown as they come
 
 The guest boots with qemu's tcg (no KVM is needed), runs pytest with the words it is given and powers off. It has no network.
@@ -34,6 +34,8 @@ PACKAGES = (
 )  # fmt: skip
 HOST_PACKAGES = {"qemu-system-x86_64": "qemu-system-x86", "mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs"}
 MEMORY_MB = 3072
+_PATIENT = "x-systemd.device-timeout=1800s"
+"""Under load the guest needs more than systemd's 90 s to see its second disk."""
 VERDICT = "berth-vm: pytest ended with "
 
 _UNIT = """\
@@ -96,7 +98,7 @@ def _ensure_base() -> Path:
 def _furnish(root: Path) -> None:
     """What makes of a bare Debian the guest: where the source is mounted, what runs, nobody to log in."""
     (root / "etc/systemd/system/berth-tests.service").write_text(_UNIT)
-    (root / "etc/fstab").write_text("/dev/vda / ext4 rw 0 1\n/dev/vdb /src ext4 rw 0 2\n")
+    (root / "etc/fstab").write_text(f"/dev/vda / ext4 rw 0 1\n/dev/vdb /src ext4 rw,{_PATIENT} 0 2\n")
     (root / "etc/hostname").write_text("berth-vm\n")
     (root / "etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
     (root / "src").mkdir()
@@ -140,7 +142,7 @@ def _image(tree: Path, image: Path, *, size_mb: int) -> None:
 
 def _boot(base: Path, source: Path) -> int:
     suite = base.stem.removeprefix("base-")
-    console = CACHE / "console"
+    console = CACHE / f"console-{os.getpid()}"  # several may run at once
     command = [
         "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(MEMORY_MB),
         "-nodefaults", "-no-reboot", "-display", "none", "-nic", "none",
@@ -162,6 +164,8 @@ def _boot(base: Path, source: Path) -> int:
             print(line.rstrip(), flush=True)
     if status:
         print(f"vm: the console's words are in {console}", flush=True)
+    else:
+        console.unlink()
     return status
 
 
