@@ -34,6 +34,7 @@ from berth.engine.containers.start import start_locked
 from berth.networks.records import Endpoint
 from berth.networks.service import Living
 from berth.shim_client import Shim, adopt
+from berth.shim_client.lost import bury
 from berth.shim_client.shim import read_exit
 
 log = logging.getLogger("berth.reconcile")
@@ -88,6 +89,8 @@ async def recover(deps: Deps) -> None:
         else:
             if shim is not None:
                 await shim.discard()
+            elif os.path.exists(deps.layout.shim_dir(container.id)):
+                await asyncio.to_thread(bury, deps.layout.shim_dir(container.id))
             container.exited.set()
             container.log_finished.set()
             later.append((container, decision))
@@ -174,4 +177,5 @@ async def _sweep_one(shim_dir: str) -> None:
     shim = await adopt(shim_dir)
     if shim is not None:
         await shim.discard()
+    await asyncio.to_thread(bury, shim_dir)
     await asyncio.to_thread(shutil.rmtree, shim_dir, True)

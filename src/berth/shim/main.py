@@ -261,7 +261,8 @@ class Shim:
         stdio = args["stdio"]
         self._id, self._shim_dir, self._config = args["id"], args["shim_dir"], Document(args["tail"])
         warnings = [] if args.get("runtime") else self._fit_cgroup(args["cgroup"]["name"], args["resources"])
-        self._listen()
+        group = _group_of_another(args["cgroup"]) if args.get("runtime") else self._cgroup
+        self._listen(group)
         self._log = open_writer(args["log"])
         hub = self._hub = Hub(
             self._loop, tty=stdio["tty"], stdin_once=stdio["stdin_once"], log=self._log.write,
@@ -305,12 +306,8 @@ class Shim:
         assert self._init is not None
         driven = Driven(args["runtime"], self._id, self._shim_dir, systemd=args["cgroup"]["systemd"])
         place, size = args["cgroup"], args["stdio"]
-        group = f"/{place['parent'].strip('/')}/{place['name']}"
-        if place["systemd"]:
-            prefix, _, rest = place["name"].rpartition("-")
-            group = f"{place['parent']}:{prefix}:{rest}"
         master = driven.create(
-            spec, args["rootfs"], stdio, netns=f"/proc/{self._init.pid}/ns/net", cgroups_path=group,
+            spec, args["rootfs"], stdio, netns=f"/proc/{self._init.pid}/ns/net", cgroups_path=_path_of_another(place),
             rows=size["rows"], cols=size["cols"],
             init_path=self._init_path if args.get("init") else "",
         )  # fmt: skip
@@ -319,7 +316,7 @@ class Shim:
         os.waitpid(self._init.pid, 0)
         self._init.close()
         self._remove_cgroup()
-        self._cgroup = cgroups.open_group(group, systemd=place["systemd"])
+        self._cgroup = _group_of_another(place)
         return master
 
     @property
@@ -333,7 +330,7 @@ class Shim:
         assert self._init is not None
         return self._driven or self._init
 
-    def _listen(self) -> None:
+    def _listen(self, group: Cgroup) -> None:
         try:
             try:
                 os.mkdir(self._shim_dir, 0o700)
@@ -350,7 +347,7 @@ class Shim:
             listener.bind(path)
             listener.listen(8)
             listener.setblocking(False)
-            records.write_shim(self._shim_dir, self._id)
+            records.write_shim(self._shim_dir, self._id, f"{group.parent}/{group.name}")
         except OSError as err:
             raise from_oserror(err, "make the shim's socket", path=self._shim_dir) from err
         self._listener = listener
@@ -612,6 +609,18 @@ class Shim:
             self._after_ack.append((number, now + ACK_PATIENCE_S, state.hub.finish))
         else:
             state.hub.finish()
+
+
+def _path_of_another(place: Mapping[str, Any]) -> str:
+    """``linux.cgroupsPath`` for another runtime, which makes the group."""
+    if place["systemd"]:
+        prefix, _, rest = place["name"].rpartition("-")
+        return f"{place['parent']}:{prefix}:{rest}"
+    return f"/{place['parent'].strip('/')}/{place['name']}"
+
+
+def _group_of_another(place: Mapping[str, Any]) -> Cgroup:
+    return cgroups.open_group(_path_of_another(place), systemd=place["systemd"])
 
 
 class _Pipes:

@@ -21,9 +21,10 @@ def start_time() -> int:
     return int(_read("/proc/self/stat").rpartition(b")")[2].split()[19])
 
 
-def write_shim(shim_dir: str, container_id: str) -> None:
+def write_shim(shim_dir: str, container_id: str, cgroup: str) -> None:
+    """``cgroup``: of the container, for whoever has to end it should this process be killed."""
     record = {"pid": os.getpid(), "start_time": start_time(), "boot_id": boot_id(), "version": VERSION,
-              "id": container_id}  # fmt: skip
+              "id": container_id, "cgroup": cgroup}  # fmt: skip
     _write(shim_dir + "/shim.json", record)
 
 

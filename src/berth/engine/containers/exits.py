@@ -17,6 +17,7 @@ from berth.engine.containers.deps import Deps, log, persist, publish, save
 from berth.engine.containers.endpoints import publish_network
 from berth.engine.containers.mounting import publish_mounts
 from berth.engine.containers.record import Container
+from berth.shim_client.lost import bury
 
 LOST_EXIT_CODE = 137
 
@@ -49,6 +50,7 @@ async def handle_lost(deps: Deps, container: Container, event: dict[str, Any]) -
     record = event.get("record") or {
         "code": LOST_EXIT_CODE, "signal": 9, "oom_killed": False, "at_ns": now_ns(), "error": "the container's shim died",
     }  # fmt: skip
+    await asyncio.to_thread(bury, deps.layout.shim_dir(container.id))
     await handle_exit(deps, container, record)
 
 
