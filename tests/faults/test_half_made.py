@@ -28,8 +28,8 @@ def failpoints(*packages: str) -> list[str]:
 STARTING = [name for name in failpoints("engine", "networks") if name.startswith(("create.", "start.", "network."))]
 
 
-NETLESS = [name for name in STARTING if name.startswith("start.") and name != "start.created"]
-"""A start without a network goes from the config to execve in one go: there is nothing in between."""
+NETLESS = [name for name in STARTING if name.startswith("start.")]
+"""A start without a network goes from the config to execve in one go."""
 CASES = [*((name, ("-p", "80")) for name in STARTING), *((name, ("--network", "none")) for name in NETLESS)]
 
 

@@ -122,6 +122,10 @@ class Plugs:
             return self._state.addresses.take(network.id, wanted)
         return self._state.addresses.acquire(network.id, version)
 
+    def connects(self, endpoints: Sequence[Endpoint]) -> bool:
+        """Whether ``attach`` has anything to do for them: not for ``host`` and ``none``."""
+        return any(self._state.driver_of(e).addressed for e in endpoints)
+
     async def attach(self, endpoints: Sequence[Endpoint], inside: Sandbox, servers: Sequence[str] = ()) -> None:
         """Links, addresses, default routes and name service (with ``servers``, its ``--dns``) inside the sandbox; its
         descriptors stay the caller's. ``lo`` is up already.

@@ -103,6 +103,7 @@ class NetworkService:
         self.publish, self.port_map = ports.publish, ports.port_map
         self._plugs = plugs = Plugs(self._state, ports)
         self.admit, self.attach, self.release = plugs.admit, plugs.attach, plugs.release
+        self.connects = plugs.connects
         self.connect, self.disconnect = plugs.connect, plugs.disconnect
 
     # --- life

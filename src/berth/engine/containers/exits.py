@@ -92,9 +92,7 @@ async def _settle(deps: Deps, container: Container, record: dict[str, Any]) -> N
         await persist(deps, container)
     finally:
         if shim is not None:
-            # another runtime's program takes its time: what is left of this run must be gone before the next one
-            waits = restarting or deps.runtimes.program(str(row.host_config.get("Runtime") or "")) is not None
-            await shim.delete() if waits else deps.tasks.start(shim.delete(), f"delete shim of {row.id[:12]}")
+            container.leaving = deps.tasks.start(shim.delete(), f"delete shim of {row.id[:12]}")  # a next start waits
     if restarting:
         schedule_restart(deps, container)
 

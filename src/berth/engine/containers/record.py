@@ -88,7 +88,7 @@ class Container:
     """The row plus what is known only while this daemon runs."""
 
     __slots__ = (
-        "delay_s", "endpoints", "execs", "exited", "health_task", "log_finished", "pending", "ports",
+        "delay_s", "endpoints", "execs", "exited", "health_task", "leaving", "log_finished", "pending", "ports",
         "removal", "restart_task", "row", "shim", "summary", "waiters",
     )  # fmt: skip
 
@@ -104,6 +104,7 @@ class Container:
         self.log_finished = asyncio.Event()
         self.restart_task: asyncio.Task[None] | None = None
         self.health_task: asyncio.Task[None] | None = None
+        self.leaving: asyncio.Task[None] | None = None  # the last run's shim is being let go
         self.delay_s = 0.0
         self.removal: asyncio.Future[None] | None = None
         self.summary: bytes | None = None

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import errno as errnos
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 from berth.base import failpoints
@@ -129,6 +129,9 @@ async def _launch(deps: Deps, container: Container) -> None:
         pidns_path=_joined(deps, container, "PidMode", "pid"),
         hostname_file="", hosts_file="", resolv_file="", userns=_userns(deps, container),
     )  # fmt: skip
+    if container.leaving is not None:  # the last run's group and folder have the names that the next ones take
+        await asyncio.wait([container.leaving])
+        container.leaving = None
     shim = await _claim(deps, container, joined)
     endpoints: list[Endpoint] = []
     try:
@@ -161,17 +164,17 @@ async def _launch(deps: Deps, container: Container) -> None:
             "init": bool(deps.settings.init if hc.get("Init") is None else hc["Init"]),
             "runtime": deps.runtimes.program(str(hc.get("Runtime") or "")),
         }  # fmt: skip
-        # without a network to connect there is nothing to be done before the program runs, so nothing to be heard either
-        request["start"] = not endpoints and request["runtime"] is None
+        wishes = ports_wished(container)
+        connecting = deps.networks.connects(endpoints) or bool(wishes.bindings or wishes.exposed)
+        # with nothing to connect there is nothing to be done before the program runs, so nothing to be heard either
+        request["start"] = not connecting and request["runtime"] is None
         clients = [p.client for p in pending]
         try:
             created = asyncio.ensure_future(shim.create(request, spec, [c.fileno() for c in clients]))
-            if request["start"]:
-                await _all_of(created, _running(deps, container, shim, endpoints))
-            else:
-                await _all_of(created, *([_connect(deps, container, endpoints, shim)] if endpoints else []))
-                failpoints.hit("start.created")
-                await _all_of(shim.start(), _running(deps, container, shim, endpoints))
+            if request["runtime"] is not None:
+                await created  # only then is it known whose process it is
+            connected = _connect(deps, container, endpoints, shim) if connecting else None
+            await _all_of(created, _let_run(deps, container, endpoints, shim, connected, told=request["start"]))
         finally:
             for client in clients:
                 client.close()
@@ -230,6 +233,20 @@ async def _all_of(*work: Awaitable[Any]) -> None:
     for result in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
+
+
+async def _let_run(
+    deps: Deps, container: Container, endpoints: list[Endpoint], shim: Shim, connected: Coroutine[Any, Any, None] | None,
+    *, told: bool,
+) -> None:  # fmt: skip
+    """Once the network is there the program may run, and that it does is written down. ``told``: the shim knows already.
+
+    It is told while it still creates: it takes one request after the other, and does not start what it could not create.
+    """
+    if connected is not None:
+        await connected
+    failpoints.hit("start.connected")
+    await _all_of(*([] if told else [shim.start()]), _running(deps, container, shim, endpoints))
 
 
 async def _running(deps: Deps, container: Container, shim: Shim, endpoints: list[Endpoint]) -> None:
