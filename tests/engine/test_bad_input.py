@@ -64,7 +64,6 @@ def test_every_key_with_another_type(engine: Daemon, part: str) -> None:
         ({"PidMode": "x"}, "invalid PID mode: x"),
         ({"UTSMode": "x"}, "invalid UTS mode: x"),
         ({"CgroupnsMode": "x"}, "invalid cgroup namespace mode: x"),
-        ({"UsernsMode": "x"}, "invalid user namespace mode: x"),
         ({"Isolation": "hyperv"}, "invalid isolation"),
         ({"CapAdd": ["NOPE"]}, 'invalid CapAdd: unknown capability: "CAP_NOPE"'),
         ({"SecurityOpt": ["nope=1"]}, 'invalid --security-opt 2: "nope=1"'),

@@ -41,10 +41,6 @@ def settle_networks(deps: Deps, host_config: Mapping[str, Any], asked: Mapping[s
     if mode.startswith("container:") and wishes:
         raise InvalidArgument("conflicting options: container type network can't be used with links or other networks")
     for name, settings in wishes.items():
-        if (settings.get("IPAMConfig") or {}).get("LinkLocalIPs"):
-            raise InvalidArgument(
-                f"network {name}: link-local addresses of one's own are not supported: leave them out"
-            )
         network = deps.networks.find(name)
         if network is not None:
             ep.check_settings(network, settings)
@@ -69,6 +65,10 @@ async def allocate(deps: Deps, container: Container, made: list[Endpoint]) -> No
     """
     member = member_of(container)
     for name, asked in container.row.endpoints.items():
+        if (asked.get("IPAMConfig") or {}).get("LinkLocalIPs"):
+            raise InvalidArgument(
+                f"network {name}: link-local addresses of one's own are not supported: leave them out"
+            )
         try:
             network = deps.networks.resolve(name)
         except NotFound as err:

@@ -26,8 +26,6 @@ def check_modes(config: dict[str, Any], hc: dict[str, Any], find: Callable[[str]
             raise InvalidArgument(f"invalid {word} mode: {mode}")
     if str(hc.get("CgroupnsMode") or "") not in ("", "private", "host"):
         raise InvalidArgument(f"invalid cgroup namespace mode: {hc['CgroupnsMode']}")
-    if str(hc.get("UsernsMode") or "") not in ("", "host"):
-        raise InvalidArgument(f"invalid user namespace mode: {hc['UsernsMode']}")
     for key in ("IpcMode", "PidMode"):
         other = str(hc.get(key) or "").partition(CONTAINER)[2]
         if other:
