@@ -78,7 +78,7 @@ CHANGE = """
 import select, subprocess, sys
 from berth.networks.firewall import Firewall, Watch
 from berth.networks import ruleset
-wanted = ruleset.desired("watched", [], [], guard=True)
+wanted = ruleset.desired("watched", [], [], guard=frozenset({4, 6}))
 wall = Firewall("berth_watched", lambda: wanted, flags=0)
 watch = Watch(wall.name, wall.port_id)
 def told():

@@ -78,7 +78,7 @@ def test_changes_end_where_the_whole_table_does(
     with at(netns):
         wall = Firewall(
             "berth_property",
-            lambda: ruleset.desired("property", [ruleset.Bridge.of(network)], [endpoint], guard=True),
+            lambda: ruleset.desired("property", [ruleset.Bridge.of(network)], [endpoint], guard=frozenset({4, 6})),
         )
     os.close(netns)
     try:

@@ -160,7 +160,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("cri-containerd", "cri-containerd", "bool", False, "Start containerd with cri", reason=_NO_CONTAINERD,
             accepts=(False,)),
     Setting("ip-forward-no-drop", "ip-forward-no-drop", "bool", False,
-            "Do not set the filter-FORWARD policy to DROP when enabling IP forwarding (it is never set here)"),
+            "Do not drop what is not containers' when enabling IP forwarding"),
     Setting("allow-direct-routing", "allow-direct-routing", "bool", False,
             "Allow remote access to published ports on container IP addresses", reason=_NOT_YET, accepts=(False,)),
     Setting("swarm-default-advertise-addr", "swarm-default-advertise-addr", "str", "", "Default advertised address for swarm",

@@ -181,6 +181,7 @@ def _network_options(settings: Settings) -> NetworkOptions:
     return NetworkOptions(
         bridge=settings["bridge"], bip=settings["bip"], mtu=settings["mtu"], icc=settings["icc"],
         ip_masq=settings["ip-masq"], ip_forward=settings["ip-forward"], default_ip=settings["ip"],
+        ip_forward_no_drop=settings["ip-forward-no-drop"],
         dns=tuple(settings["dns"]), dns_search=tuple(settings["dns-search"]), dns_opts=tuple(settings["dns-opt"]),
         host_gateway_ip=settings["host-gateway-ip"], fixed_cidr=settings["fixed-cidr"], ipv6=settings["ipv6"],
         bip6=settings["bip6"], fixed_cidr_v6=settings["fixed-cidr-v6"],

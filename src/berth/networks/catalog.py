@@ -12,7 +12,6 @@ from berth.db.database import Database
 from berth.networks import filters, render
 from berth.networks.creation import plan_network
 from berth.networks.drivers import default
-from berth.networks.drivers.bridge import enable_forwarding
 from berth.networks.ipam.pools import GLOBAL_POOLS
 from berth.networks.records import Endpoint, NetworkRecord, forget_network, save_network
 from berth.networks.request import NetworkRequest
@@ -101,7 +100,7 @@ class Catalog:
     def make(self, record: NetworkRecord) -> None:
         """The kernel has the network, and the rules know it. On the worker thread."""
         if record.ipv6 and self._state.options.ip_forward:
-            enable_forwarding("ipv6")
+            self._state.forwarding.enable(6)
         self._state.drivers[record.driver].ensure(record)
         self._state.firewall.reconcile()
 

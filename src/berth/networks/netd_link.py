@@ -47,7 +47,7 @@ class NetdLink:
     """One connection to the instance's netd."""
 
     def __init__(self, directory: str, instance_id: str, start: Start | None = None) -> None:
-        self._directory = directory
+        self.directory = directory
         self._instance_id = instance_id
         self._start = start or start_program
         self._sock: socket.socket | None = None
@@ -56,15 +56,15 @@ class NetdLink:
 
     @property
     def socket_path(self) -> str:
-        return os.path.join(self._directory, "netd.sock")
+        return os.path.join(self.directory, "netd.sock")
 
     @property
     def table_path(self) -> str:
-        return os.path.join(self._directory, "table.json")
+        return os.path.join(self.directory, "table.json")
 
     def open(self) -> bool:
         """Connect to the running netd, or start one. True when it was running: its ports are held already."""
-        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        os.makedirs(self.directory, mode=0o700, exist_ok=True)
         if self._adopt():
             return True
         self._begin()

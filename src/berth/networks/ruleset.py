@@ -141,8 +141,10 @@ def _box(publish: Map, low: Row, high: Row, *value: str | int) -> tuple[Map, Ele
     return publish, Element(publish.pack_key(*low), publish.pack_value(*value), publish.pack_key(*high))
 
 
-def desired(instance_id: str, bridges: Iterable[Bridge], endpoints: Iterable[Endpoint], *, guard: bool) -> Table:
-    """The whole table. ``guard``: we enabled forwarding, so keep this host from routing between its own networks."""
+def desired(
+    instance_id: str, bridges: Iterable[Bridge], endpoints: Iterable[Endpoint], *, guard: frozenset[int]
+) -> Table:
+    """The whole table. ``guard``: IP versions whose forwarding we enabled: this host routes nothing else."""
     bridges = tuple(bridges)
     rows = elements(endpoints)
     maps = tuple(m._replace(elements=tuple(sorted(set(rows[m.name])))) for group in MAPS.values() for m in group)
@@ -245,7 +247,7 @@ def _without_nat(mode: str, version: int) -> Iterator[Rule]:
         yield rule(st.family(version), st.accept(), comment="unprotected")
 
 
-def _forward(bridges: tuple[Bridge, ...], guard: bool) -> tuple[Rule, ...]:
+def _forward(bridges: tuple[Bridge, ...], guard: frozenset[int]) -> tuple[Rule, ...]:
     rules = [rule(st.ct_state("established", "related"), st.accept(), comment="most packets are of these")]
     rules += [
         rule(st.iifname(b.link), st.oifname(b.link, negated=True), st.drop(), comment="internal")
@@ -253,10 +255,10 @@ def _forward(bridges: tuple[Bridge, ...], guard: bool) -> tuple[Rule, ...]:
         if b.internal
     ]
     rules += [rule(st.oifname(b.link), st.jump(b.chain)) for b in bridges]
-    if guard:
+    for version in sorted(guard):
         rules += [
-            rule(st.iifkind("bridge"), st.accept()),
-            rule(st.oifkind("bridge"), st.accept()),
-            rule(st.drop(), comment="forwarding was enabled for containers only"),
+            rule(st.family(version), st.iifkind("bridge"), st.accept()),
+            rule(st.family(version), st.oifkind("bridge"), st.accept()),
+            rule(st.family(version), st.drop(), comment="forwarding was enabled for containers only"),
         ]
     return tuple(rules)

@@ -26,7 +26,6 @@ from berth.networks import render, ruleset
 from berth.networks.catalog import Catalog
 from berth.networks.cluster.parts import Parts
 from berth.networks.drivers import all_drivers, default
-from berth.networks.drivers.bridge import enable_forwarding
 from berth.networks.drivers.esp import Esp
 from berth.networks.endpoints import Member
 from berth.networks.firewall import Firewall
@@ -129,9 +128,9 @@ class NetworkService:
                 fresh.append(record)
             state.networks[name] = record
         if options.ip_forward and options.bridge != "none":
-            state.guard = enable_forwarding() and not options.ip_forward_no_drop
+            state.forwarding.enable(4)
             if options.ipv6:
-                enable_forwarding("ipv6")
+                state.forwarding.enable(6)
         users = [n for n in known.values() if not n.predefined]
         if options.bridge != "none":
             fresh += self._open_bridge(known.get("bridge"), users)

@@ -18,6 +18,7 @@ from berth.networks import ruleset
 from berth.networks.drivers.contract import Driver
 from berth.networks.drivers.esp import Esp
 from berth.networks.firewall import Firewall
+from berth.networks.forwarding import Forwarding
 from berth.networks.ipam.book import AddressBook
 from berth.networks.netd_link import NetdLink
 from berth.networks.options import NetworkOptions
@@ -55,7 +56,7 @@ class State:
         self.plugged: set[str] = set()  # endpoints whose interface is in a running container
         self.addresses = AddressBook()
         self.servers: dict[str, tuple[str, ...]] = {}  # --dns by container that is served names
-        self.guard = False  # we enabled forwarding
+        self.forwarding = Forwarding(netd.directory, guards=not options.ip_forward_no_drop)
         self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="networks")
 
     async def call(self, work: Callable[..., T], *args: Any) -> T:
@@ -97,7 +98,7 @@ class State:
         """The firewall table as it should be now."""
         networks = list(self.networks.values())
         bridges = [ruleset.Bridge.of(n) for n in networks if self.drivers[n.driver].publishes]
-        return ruleset.desired(self.instance_id, bridges, list(self.live.values()), guard=self.guard)
+        return ruleset.desired(self.instance_id, bridges, list(self.live.values()), guard=self.forwarding.guarded)
 
     def resolving(self, container_id: str, but: Endpoint | None = None) -> Resolving:
         """How a container resolves names now, ``but`` for one of its endpoints that is about to go."""

@@ -196,16 +196,6 @@ class BridgeDriver:
                 del self._index[bridge]  # somebody made the bridge anew
 
 
-def enable_forwarding(family: str = "ipv4") -> bool:
-    """Turn on forwarding; True when it was off. Raises: OSError."""
-    name = ("ipv4", "ip_forward") if family == "ipv4" else ("ipv6", "conf", "all", "forwarding")
-    if read_sysctl(name) != "0":
-        return False
-    write_sysctl(name, "1")
-    log.info("enabled net.%s", ".".join(name))
-    return True
-
-
 def _speak_ipv6(name: str) -> None:
     """The bridge is a router of its own: it has IPv6, takes no advice from others, and needn't ask whether its addresses are
     free (without its link-local one it cannot find its neighbours for two seconds)."""
