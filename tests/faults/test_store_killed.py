@@ -20,7 +20,8 @@ pytestmark = pytest.mark.root
 Make = Callable[..., Daemon]
 
 POINTS = ["content.before_rename", "content.before_row", "snapshots.before_row", "images.recorded"]
-STEPS = [*POINTS[:3], "snapshots.after_row", "images.before_record", "images.recorded"]
+STEPS = ["content.before_rename", "snapshots.after_row", "images.before_record"]
+STEPS_LIKE_LOADS = [pytest.param(point, marks=pytest.mark.long) for point in POINTS[1:]]
 
 
 def verify(daemon: Daemon, *flags: str) -> tuple[int, str]:
@@ -72,7 +73,7 @@ def test_load(make_daemon: Make, tmp_path: Path, point: str) -> None:
     is_whole(daemon)
 
 
-@pytest.mark.parametrize("point", STEPS)
+@pytest.mark.parametrize("point", [*STEPS, *STEPS_LIKE_LOADS])
 def test_pull(make_daemon: Make, point: str) -> None:
     """What was downloaded and verified before the death is not downloaded again."""
     daemon = make_daemon(busybox=False, env={"BERTH_FAILPOINTS": f"{point}=kill"})
