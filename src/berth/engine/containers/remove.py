@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from berth.base.errors import Conflict
+from berth.base.errors import Conflict, InvalidArgument
 from berth.engine.containers.deps import Deps, publish
 from berth.engine.containers.filters import prune_fits
 from berth.engine.containers.network_files import remove_network_files
@@ -106,7 +106,13 @@ def users_of_volume(deps: Deps, name: str) -> list[str]:
 
 
 async def prune(deps: Deps, filters: dict[str, list[str]]) -> dict[str, Any]:
-    """Remove every container that does not run and that the filters (until, label) let through."""
+    """Remove every container that does not run and that the filters (until, label) let through.
+
+    Raises: InvalidArgument for a filter that prune does not have: it must not remove what it was meant to spare.
+    """
+    for name in filters:
+        if name not in ("label", "label!", "until"):
+            raise InvalidArgument(f"invalid filter '{name}'")
     removed: list[str] = []
     reclaimed = 0
     for container in deps.containers:
