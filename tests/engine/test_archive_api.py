@@ -201,7 +201,7 @@ def test_clients_that_stall_hold_nobody_up(box: Daemon) -> None:
 
 
 def test_a_stopped_one_is_copied_from_while_it_starts(engine: Daemon) -> None:
-    """A reader that stalls does not keep a container from being started."""
+    """A reader that stalls does not keep a container from being started, nor from being removed."""
     engine.docker(
         "create", "--name", "box", "busybox", "sh", "-c", "[ -e /big ] || dd if=/dev/zero of=/big bs=1M count=20"
     )
@@ -211,6 +211,7 @@ def test_a_stopped_one_is_copied_from_while_it_starts(engine: Daemon) -> None:
         sock.sendall(f"GET {PATH}/big HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert sock.recv(100).startswith(b"HTTP/1.1 200")
         engine.docker("start", "-a", "box", timeout_s=20)
+        engine.docker("rm", "box", timeout_s=20)
 
 
 @pytest.fixture(scope="module")
