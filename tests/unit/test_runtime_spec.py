@@ -9,6 +9,7 @@ from berth.engine.containers.record import ContainerRow, MountPoint, decode_row,
 from berth.engine.containers.runtime_spec import (
     HostFacts,
     StartFacts,
+    apparmor_profile,
     parse_security_opts,
     render_env,
     render_resources,
@@ -121,3 +122,12 @@ def test_detach_keys(text: str | None, keys: bytes) -> None:
 def test_wrong_detach_keys() -> None:
     with pytest.raises(InvalidArgument, match="ctrl-1"):
         parse_detach_keys("ctrl-1")
+
+
+@pytest.mark.parametrize(("apparmor", "loaded", "asked", "privileged", "profile"), [
+    (False, False, "mine", False, ""), (True, False, "", False, ""), (True, True, "", False, "docker-default"),
+    (True, True, "", True, ""), (True, True, "mine", True, "mine"), (True, False, "unconfined", False, "unconfined"),
+])  # fmt: skip
+def test_apparmor_profiles(apparmor: bool, loaded: bool, asked: str, privileged: bool, profile: str) -> None:
+    host = HOST._replace(apparmor=apparmor, apparmor_default=loaded)
+    assert apparmor_profile(host, asked, privileged=privileged) == profile

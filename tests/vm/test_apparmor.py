@@ -43,6 +43,8 @@ def label(engine: Daemon, *flags: str) -> str:
 
 def test_profiles(make_daemon: Callable[..., Daemon], profile: str) -> None:
     engine = make_daemon()
+    assert "name=apparmor" in engine.docker("info", "-f", "{{.SecurityOptions}}").out
+    assert ("no profile docker-default loaded" in engine.log()) == (profile != "docker-default")
     named = ("--security-opt", f"apparmor={profile}")
     assert label(engine, *named) == f"{profile} (enforce)"
     denied = engine.docker("run", "--rm", *named, "busybox", "cat", "/etc/passwd", check=False)

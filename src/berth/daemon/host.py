@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import glob
+import logging
 import os
 from collections.abc import Iterator
 
@@ -12,9 +13,11 @@ from berth.base.layout import Layout
 from berth.daemon.settings import Settings
 from berth.engine import dockremap
 from berth.engine.containers.cgroup_place import is_slice
-from berth.engine.containers.runtime_spec import MASKED_PATHS, HostFacts, parse_security_opts
+from berth.engine.containers.runtime_spec import DEFAULT_PROFILE, MASKED_PATHS, HostFacts, parse_security_opts
 from berth.engine.userns import id_map_of
 from berth.kernel import files, lsm, mount
+
+log = logging.getLogger("berth.daemon")
 
 _TMPFS_MAGIC = 0x01021994
 _SOURCE = "berth"  # what the mount table calls our tmpfs
@@ -102,9 +105,14 @@ def host_facts(settings: Settings, *, cgroup_v2: bool) -> HostFacts:
     present = tuple(p for p in MASKED_PATHS if os.path.lexists(p))
     ulimits = dict(_ulimit(u) for u in settings["default-ulimit"])
     nodes = sum(1 for name in _names("/sys/devices/system/node") if name[:4] == "node" and name[4:].isdigit())
+    apparmor, profile = lsm.has_apparmor(), lsm.has_profile(DEFAULT_PROFILE)
+    if apparmor and not profile:
+        log.warning(
+            "AppArmor has no profile %s loaded: containers that name none run unconfined by it", DEFAULT_PROFILE
+        )
     return HostFacts(
         cpus, present + thermal, ulimits, cgroup_v2, tuple(_security_opts(settings)), memory_nodes=max(nodes, 1),
-        lacks=_lacking(cgroup_v2), apparmor=lsm.has_apparmor(), apparmor_default=lsm.has_profile("docker-default"),
+        lacks=_lacking(cgroup_v2), apparmor=apparmor, apparmor_default=profile,
         id_map=id_map_of(settings["userns-remap"]),
     )  # fmt: skip
 

@@ -109,7 +109,7 @@ class SystemService:
                       "Error": "", "RemoteManagers": None},
             "LiveRestoreEnabled": facts.live_restore, "Isolation": "", "InitBinary": "berth-init",
             "ContainerdCommit": {"ID": ""}, "RuncCommit": {"ID": ""}, "InitCommit": {"ID": ""},
-            "SecurityOptions": _security_options(remapped=deps.host.id_map is not None),
+            "SecurityOptions": _security_options(apparmor=deps.host.apparmor, remapped=deps.host.id_map is not None),
             "Warnings": [*facts.warnings, *filter(None, [deps.networks.bridge_note])] or None,
             "CDISpecDirs": [],
         }  # fmt: skip
@@ -156,5 +156,6 @@ def _filesystem(path: str) -> str:
     return {"ext2/ext3": "extfs", "ext4": "extfs"}.get(kind, kind)
 
 
-def _security_options(*, remapped: bool) -> list[str]:
-    return ["name=seccomp,profile=builtin", "name=cgroupns", *(["name=userns"] if remapped else [])]
+def _security_options(*, apparmor: bool, remapped: bool) -> list[str]:
+    first, last = (["name=apparmor"] if apparmor else []), (["name=userns"] if remapped else [])
+    return [*first, "name=seccomp,profile=builtin", "name=cgroupns", *last]

@@ -16,6 +16,7 @@ from berth.engine.userns import IdMap
 from berth.spec.capabilities import effective
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_PROFILE = "docker-default"  # of AppArmor
 DEFAULT_SHM_BYTES = 64 << 20
 
 MASKED_PATHS = (
@@ -37,7 +38,7 @@ class HostFacts(NamedTuple):
     memory_nodes: int = 1
     lacks: frozenset[str] = frozenset()  # blkio_weight, blkio_weight_device, oom_kill_disable
     apparmor: bool = False
-    apparmor_default: bool = False  # the profile docker-default is loaded
+    apparmor_default: bool = False  # its default profile is loaded
     id_map: IdMap | None = None  # of containers in user namespaces
 
     def security_opts_for(self, privileged: bool) -> list[str]:
@@ -208,7 +209,7 @@ def apparmor_profile(host: HostFacts, asked: str, *, privileged: bool) -> str:
     """What was asked for; else docker-default where the host has it loaded, but not for a privileged container."""
     if not host.apparmor:
         return ""
-    return asked or ("docker-default" if host.apparmor_default and not privileged else "")
+    return asked or (DEFAULT_PROFILE if host.apparmor_default and not privileged else "")
 
 
 def render_exec_process(row: ContainerRow, host: HostFacts, config: Mapping[str, Any]) -> dict[str, Any]:
