@@ -161,6 +161,8 @@ class Healing:
             return
         try:
             with sandbox.open_sandbox(pid) as inside:
+                if endpoint.id not in self._state.plugged:
+                    return  # it was let go meanwhile
                 driver.attach(network, endpoint, inside.netns_fd)
                 sandbox.configure(endpoint, inside)
             if endpoint.published:
