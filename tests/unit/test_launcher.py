@@ -37,6 +37,10 @@ import prepare  # noqa: E402
         ("--host=unix:///x ps", False),
         ("--context other ps", False),
         ("context ls", False),
+        ("image ls", True),
+        ("image", False),
+        ("image --help", False),
+        ("image ls --help", False),
     ],
 )
 def test_which_commands_want_a_daemon(words: str, wanted: bool) -> None:

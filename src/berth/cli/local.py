@@ -22,6 +22,7 @@ READY_TIMEOUT_S = 60.0
 _OWN_LOCK = "/run/berth-launch.lock"  # not below /run/berth, which the daemon may mount
 _PING = b"HEAD /_ping HTTP/1.1\r\nHost: berth\r\nConnection: close\r\n\r\n"
 _WITHOUT_ENGINE = frozenset({"", "help", "--help", "-h", "--version", "-v", "completion", "context", "login", "logout"})
+_GROUPS = frozenset({"builder", "container", "image", "manifest", "network", "system", "volume"})
 _FLAGS_WITH_VALUE = frozenset({"--config", "-l", "--log-level", "--tlscacert", "--tlscert", "--tlskey"})
 
 
@@ -65,6 +66,8 @@ def wants_local(args: Sequence[str]) -> bool:
         if flag in _FLAGS_WITH_VALUE and rest:
             rest.pop(0)
     command = rest[0] if rest else ""
+    if command in _GROUPS:
+        return len(rest) > 1 and "--help" not in rest[1:3]
     return command not in _WITHOUT_ENGINE and rest[1:2] != ["--help"]
 
 
