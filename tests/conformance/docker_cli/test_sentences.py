@@ -22,7 +22,7 @@ IN_USE = (
 @pytest.fixture(scope="module")
 def box(shared_daemon: Daemon) -> Iterator[Daemon]:
     """``runs`` runs (with published ports), ``made`` never did, ``goes`` has --rm."""
-    ports = ("-p", "8000", "-p", "127.0.0.1::81/udp", "--expose", "90")
+    ports = ("-p", "127.0.0.1:28431:8000", "-p", "127.0.0.1:28432:81/udp", "--expose", "90")
     shared_daemon.docker("run", "-d", "--name", "runs", *ports, "-l", "a=b", "-v", "/vol", "busybox", "sleep", "1000")
     shared_daemon.docker("create", "--name", "made", "busybox", "true")
     shared_daemon.docker("run", "-d", "--rm", "--name", "goes", "busybox", "sleep", "1000")
@@ -79,8 +79,10 @@ def test_what_cannot_be_done(box: Daemon, command: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("given", "found"),
     [
-        ("publish=8000", {"runs"}), ("publish=8000/tcp", {"runs"}), ("publish=8000/udp", set()), ("publish=81/udp", {"runs"}),
-        ("publish=7000-9000", {"runs"}), ("publish=90", set()), ("expose=90", {"runs"}), ("expose=90/udp", set()),
+        ("publish=28431", {"runs"}), ("publish=28431/tcp", {"runs"}), ("publish=28431/udp", set()),
+        ("publish=28432/udp", {"runs"}),
+        ("publish=28400-28500", {"runs"}), ("publish=8000", set()), ("expose=8000", {"runs"}),
+        ("publish=90", set()), ("expose=90", {"runs"}), ("expose=90/udp", set()),
         ("is-task=true", set()), ("is-task=false", {"runs", "made", "goes"}), ("volume=/vol", {"runs"}), ("volume=/x", set()),
         ("network=none", set()), ("network=bridge", {"runs", "made", "goes"}), ("ancestor=busybox", {"runs", "made", "goes"}),
         ("ancestor=nope", set()), ("health=none", {"runs", "made", "goes"}), ("health=healthy", set()),

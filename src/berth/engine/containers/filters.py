@@ -85,9 +85,8 @@ def fits(
         elif name == "since":
             ok = all(row.created_ns > _other(index, v).row.created_ns for v in values)
         elif name in ("publish", "expose"):
-            ports = row.host_config.get("PortBindings") or {}
-            exposed = {**ports, **(row.config.get("ExposedPorts") or {})} if name == "expose" else ports
-            ok = any(_port_fits(name, v, exposed) for v in values)
+            ports = _published(container) if name == "publish" else row.config.get("ExposedPorts") or {}
+            ok = any(_port_fits(name, v, ports) for v in values)
         elif name == "health":
             ok = health_of(row.health) in values
         elif name == "is-task":
@@ -144,6 +143,15 @@ def _other(index: ContainerIndex, ref: str) -> Container:
         return index.get(ref)
     except NotFound:
         raise InvalidArgument(f"No such container: {ref}") from None
+
+
+def _published(container: Container) -> dict[str, object]:
+    """Ports of the host that lead to it now: ``8080/tcp``."""
+    return {
+        f"{binding['HostPort']}/{key.partition('/')[2]}": None
+        for key, bindings in container.ports.items()
+        for binding in bindings or ()
+    }
 
 
 def _port_fits(name: str, wanted: str, ports: Mapping[str, object]) -> bool:
