@@ -57,7 +57,8 @@ class Bundle:
         self.group = f"berth-{self.name}"  # at the top: no runtime removes the parents of a group, and nothing may stay
         os.mkdir(self.rootfs)
         with tarfile.open(fileobj=BytesIO(busybox_layer())) as tar:
-            tar.extractall(self.rootfs, filter="fully_trusted")
+            tar.extraction_filter = lambda member, _: member  # ours: trusted; Python 3.11.2 has no argument for it
+            tar.extractall(self.rootfs)
         self.runtime("spec", cwd=self.home, root=False)
         self.config: dict[str, Any] = json.loads(Path(f"{self.home}/config.json").read_text())
         self.config["process"].update({"terminal": False, "args": ["sleep", "1000"], **process})
