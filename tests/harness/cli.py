@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import functools
 import os
@@ -51,7 +52,9 @@ def berth_command() -> list[str]:
 
 @functools.cache
 def _empty_config() -> str:
-    return tempfile.mkdtemp(prefix="berth-test-dockerconfig")
+    folder = tempfile.mkdtemp(prefix="berth-test-dockerconfig")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def client_environ(host: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
