@@ -9,7 +9,7 @@ from berth.api.http.request import Request
 from berth.api.http.websocket import Frames
 from berth.api.services import AttachPlan, CommitRequest, LogQuery, Services, Session
 from berth.api.streams import MULTIPLEXED, RAW, pour, pour_json
-from berth.base.errors import InvalidArgument
+from berth.base.errors import InvalidArgument, Unsupported
 from berth.spec import messages
 from berth.spec.api import containers as spec
 from berth.spec.streams import parse_detach_keys
@@ -246,11 +246,18 @@ async def prune(services: Services, request: Request) -> None:
 
 
 _REF = r"/containers/{1,2}([^/]+)"  # some clients send the name with its slash
+
+
+async def checkpoints(services: Services, request: Request) -> None:
+    raise Unsupported(messages.checkpoints_not_supported())
+
+
 ROUTES = [
     ("POST", "/commit", commit, False),
     ("GET", "/containers/json", list_, False),
     ("POST", "/containers/create", create, False),
     ("POST", "/containers/prune", prune, False),
+    *((method, _REF + "/checkpoints(?:/[^/]+)?", checkpoints, False) for method in ("GET", "POST", "DELETE")),
     ("GET", _REF + "/json", inspect, False),
     ("POST", _REF + "/start", start, False),
     ("POST", _REF + "/stop", stop, False),

@@ -88,6 +88,7 @@ OPERATIONS: dict[str, Operation] = {
         {"follow": "boolean", "stdout": "boolean", "stderr": "boolean", "since": "time", "until": "time",
          "timestamps": "boolean", "tail": "string", "details": "boolean"}, errors=(400, 404),
     ),
+    "containers.checkpoints": Operation("Of checkpoints: there are none", {}, errors=(501,)),
     "containers.resize": Operation("The size of its terminal", {200: None}, _SIZE, errors=(400, *_CHANGE)),
     "containers.remove": Operation("Remove it", {204: None}, {"force": "boolean", "v": "boolean", "link": "boolean"},
                                    errors=(400, *_CHANGE)),

@@ -11,7 +11,7 @@ from berth.base.errors import InvalidArgument
 
 async def ping(services: Services, request: Request) -> None:
     request.respond(
-        200, b"OK", "text/plain; charset=utf-8", Builder_Version="1", Swarm="inactive",
+        200, b"" if request.method == "HEAD" else b"OK", "text/plain; charset=utf-8", Builder_Version="1", Swarm="inactive",
         Cache_Control="no-cache, no-store, must-revalidate", Pragma="no-cache",
     )  # fmt: skip
 

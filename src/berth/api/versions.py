@@ -120,9 +120,6 @@ def inspected_container(answer: Document, version: Version) -> None:
         ((answer.get("Config") or {}).get("Healthcheck") or {}).pop("StartInterval", None)
     if version < (1, 43):
         host.pop("Annotations", None)
-    if version < (1, 42):
-        host.setdefault("KernelMemory", 0)
-        host.setdefault("KernelMemoryTCP", 0)
     if version < (1, 41):
         host.pop("CgroupnsMode", None)
     if version < (1, 40):

@@ -68,6 +68,18 @@ def client_too_old(version: str, lowest: str) -> str:
     )
 
 
+def invalid_signal(text: str) -> str:
+    return f"invalid signal: {text}"
+
+
+def signal_not_supported(text: str) -> str:
+    return f"the linux daemon does not support signal {text}"
+
+
+def checkpoints_not_supported() -> str:
+    return "checkpoints are not supported: no container can be frozen to disk; pause keeps one in memory"
+
+
 def not_a_swarm_manager() -> str:
     return (
         'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm '

@@ -20,6 +20,7 @@ import zstandard
 
 from harness.daemon import Daemon
 from harness.images import (
+    HOST_ARCH,
     OCI_INDEX,
     Entry,
     busybox_image,
@@ -126,6 +127,28 @@ def test_compressed_archives(daemon: Daemon, tmp_path: Path, suffix: str) -> Non
     daemon.docker("import", f"{tmp_path}/fs.tar.{suffix}", "t/imported:1")
     diff = daemon.api("GET", "/images/t/imported:1/json").body["RootFS"]["Layers"]
     assert diff == ["sha256:" + hashlib.sha256(root).hexdigest()]
+
+
+def test_a_container_tells_the_manifest_of_its_image(daemon: Daemon, tmp_path: Path) -> None:
+    image = busybox_image()
+    oci_archive(f"{tmp_path}/a.tar", {"t/described:1": image})
+    daemon.docker("load", "-q", "-i", f"{tmp_path}/a.tar")
+    ident = daemon.docker("create", "--name", "described", "t/described:1").out.strip()
+    platform = {"architecture": HOST_ARCH, "os": "linux"}
+    expected = {
+        "mediaType": image.media_type, "digest": image.digest, "size": len(image.manifest), "platform": platform,
+    }  # fmt: skip
+    try:
+        for version, found in (("1.51", expected), ("1.47", None)):
+            listed = daemon.api("GET", f"/v{version}/containers/json?all=1").body
+            listed = [entry for entry in listed if entry["Id"] == ident]
+            inspected = daemon.api("GET", f"/v{version}/containers/{ident}/json").body
+            assert [entry.get("ImageManifestDescriptor") for entry in (*listed, inspected)] == [found, found]
+        for run in (daemon.docker, daemon.berth):
+            out = run("ps", "-a", "--filter", f"id={ident}", "--format", "{{.Platform}} {{json .Platform}}").out
+            assert out.split(" ")[0] == f"linux/{HOST_ARCH}" and json.loads(out.split(" ")[1]) == platform
+    finally:
+        daemon.docker("rm", "described")
 
 
 def _extract(archive: str, folder: Path) -> None:

@@ -66,9 +66,20 @@ def columns(*, trunc: bool) -> dict[str, table.Column]:
         "Mounts": ("MOUNTS", lambda r: ",".join(m.get("Name") or m.get("Source", "") for m in r.get("Mounts") or ())),
         "LocalVolumes": ("LOCAL VOLUMES", lambda r: str(sum(m.get("Driver") == "local" for m in r.get("Mounts") or ()))),
         "Networks": ("NETWORKS", lambda r: ",".join(sorted((r.get("NetworkSettings") or {}).get("Networks") or {}))),
-        "Platform": ("PLATFORM", lambda r: (r.get("ImageManifestDescriptor") or {}).get("platform")),
+        "Platform": ("PLATFORM", _platform),
         "Size": ("SIZE", _size),
     }  # fmt: skip
+
+
+def _platform(row: Any) -> Any:
+    from berth.cli.gotemplate.values import NIL, Printed
+
+    found = (row.get("ImageManifestDescriptor") or {}).get("platform")
+    if not found:
+        return NIL
+    platform = Printed(found)
+    platform.words = "/".join(found[key] for key in ("os", "architecture", "variant") if found.get(key))
+    return platform
 
 
 def _image(row: Any, trunc: bool) -> str:

@@ -57,6 +57,12 @@ class Struct(dict[str, Any]):
         return {key: item for key, item in self.items() if key not in self.omitted}
 
 
+class Printed(dict[str, Any]):
+    """An object that prints itself as ``words``."""
+
+    words = ""
+
+
 class Fields:
     """An object of named fields that are read when asked for; a name it does not know is an error that names ``type_name``.
 
@@ -120,6 +126,8 @@ def text(value: Any, *, top: bool = True) -> str:
         return "[" + " ".join(text(item, top=False) for item in value) + "]"
     if isinstance(value, Fields):
         value = value.as_json()
+    if isinstance(value, Printed):
+        return value.words
     if isinstance(value, Struct):
         return "{" + " ".join(text(item, top=False) for item in value.values()) + "}"
     if isinstance(value, dict):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from berth.base import failpoints
 from berth.base.clock import now_ns
@@ -62,6 +62,7 @@ async def create(deps: Deps, body: dict[str, Any], name: str | None, platform: s
             id=container_id, name=chosen, created_ns=now_ns(), image_id=image.id, image_ref=image_ref,
             chain_id=image.chain_id, platform=str(image.document.get("os") or "linux"), path=path, args=args,
             config=config, host_config=host_config, endpoints=wishes,
+            manifest=cast("dict[str, Any] | None", image.manifest),
         )  # fmt: skip
         directory = deps.layout.container_dir(container_id)
         try:

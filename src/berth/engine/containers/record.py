@@ -58,7 +58,7 @@ class ContainerRow(msgspec.Struct):
     oom_killed: bool = False
     restart_count: int = 0
     stopped_by_user: bool = False
-    manifest_digest: str = ""
+    manifest: dict[str, Any] | None = None  # of the image, as the API describes it
     health: dict[str, Any] | None = None  # State.Health: None before the first start, and where nothing is probed
 
 

@@ -7,7 +7,7 @@ Docker's zero values, since clients (and ``--format``) rely on their presence.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -18,6 +18,7 @@ from berth.engine.containers.network_files import paths
 from berth.engine.containers.record import Container, ContainerRow, MountPoint
 from berth.engine.containers.runtime_spec import MASKED_PATHS, READONLY_PATHS, hostname_of
 from berth.spec.api.containers import ContainerInspectResponse, ContainerSummary, Port
+from berth.spec.api.images import OCIDescriptor
 from berth.spec.units import human_duration
 
 _HOST_CONFIG_ZERO: dict[str, Any] = {
@@ -51,7 +52,7 @@ def render_inspect(deps: Deps, container: Container) -> ContainerInspectResponse
     row = container.row
     files = paths(deps, container)
     started = row.started_ns > 0 or bool(row.error)
-    return {
+    found: ContainerInspectResponse = {
         "Id": row.id,
         "Created": rfc3339(row.created_ns),
         "Path": row.path,
@@ -76,6 +77,9 @@ def render_inspect(deps: Deps, container: Container) -> ContainerInspectResponse
         "Config": _config(row),
         "NetworkSettings": _network(deps, container),
     }
+    if row.manifest:
+        found["ImageManifestDescriptor"] = cast("OCIDescriptor", row.manifest)
+    return found
 
 
 def _network(deps: Deps, container: Container) -> Any:
@@ -183,7 +187,7 @@ def render_summary(deps: Deps, container: Container) -> ContainerSummary:
     """One entry of the list, without sizes."""
     row = container.row
     settings: Any = deps.networks.render_settings(container.endpoints, row.endpoints, container.ports)
-    return {
+    found: ContainerSummary = {
         "Id": row.id,
         "Names": ["/" + row.name],
         "Image": row.image_ref,
@@ -198,6 +202,9 @@ def render_summary(deps: Deps, container: Container) -> ContainerSummary:
         "NetworkSettings": {"Networks": settings.get("Networks") or {}},
         "Mounts": [_listed_mount(m) for m in row.mounts if not m.options.get("short")],
     }
+    if row.manifest:
+        found["ImageManifestDescriptor"] = cast("OCIDescriptor", row.manifest)
+    return found
 
 
 def _listed_mount(mount: MountPoint) -> Any:

@@ -134,7 +134,7 @@ async def kill(deps: Deps, ref: str, *, signal: str | None) -> None:
     Raises: NotFound, Conflict (not running), InvalidArgument (signal).
     """
     try:
-        number = parse_signal(signal) if signal else int(signals.SIGKILL)
+        number = parse_signal(signal, beyond=messages.signal_not_supported) if signal else int(signals.SIGKILL)
     except InvalidArgument as err:
         raise InvalidArgument(f"cannot kill container: {ref}: {err.message}") from err
     container = deps.containers.find(ref)

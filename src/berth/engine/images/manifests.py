@@ -9,7 +9,7 @@ from berth.base.errors import BerthError
 from berth.engine.images.stores import Stores
 from berth.images.documents import Descriptor, Index, parse_manifest
 from berth.images.store import Image, Named, StoredManifest
-from berth.spec.api.images import ImageManifestSummary
+from berth.spec.api.images import ImageManifestSummary, OCIDescriptor
 from berth.spec.image import MAX_MANIFEST
 
 _ATTESTATION_FOR = "vnd.docker.reference.digest"
@@ -37,6 +37,20 @@ def render_manifests(
     return rendered
 
 
+def describe(image: Image) -> OCIDescriptor | None:
+    """The ``ImageManifestDescriptor`` of containers made from the image; None where it came without a manifest."""
+    manifest = next((m for m in image.manifests if m.digest), None)
+    if manifest is None:
+        return None
+    return cast("OCIDescriptor", {**_descriptor(None, manifest), "platform": _platform(image)})
+
+
+def _platform(image: Image) -> dict[str, str]:
+    os_name, _, rest = image.platform.partition("/")
+    architecture, _, variant = rest.partition("/")
+    return {"architecture": architecture, "os": os_name, **({"variant": variant} if variant else {})}
+
+
 def _index_entries(stores: Stores, target: str) -> tuple[Descriptor, ...]:
     if not target or stores.blobs.find(target) is None:
         return ()
@@ -52,13 +66,10 @@ def _available(
     entry: Descriptor | None = None,
 ) -> ImageManifestSummary:  # fmt: skip
     content = manifest.size + sum(_blob_bytes(stores, digest) for digest in {image.id, *manifest.layers})
-    os_name, _, rest = image.platform.partition("/")
-    architecture, _, variant = rest.partition("/")
-    platform = {"architecture": architecture, "os": os_name, **({"variant": variant} if variant else {})}
     summary: dict[str, Any] = {
         "ID": manifest.digest or image.id, "Descriptor": _descriptor(entry, manifest), "Available": True,
         "Size": {"Content": content, "Total": content + image.size}, "Kind": "image",
-        "ImageData": {"Platform": platform, "Containers": containers(image.id), "Size": {"Unpacked": image.size}},
+        "ImageData": {"Platform": _platform(image), "Containers": containers(image.id), "Size": {"Unpacked": image.size}},
     }  # fmt: skip
     return cast("ImageManifestSummary", summary)
 

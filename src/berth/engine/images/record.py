@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from berth.spec.api.images import ImageConfig
+    from berth.spec.api.images import ImageConfig, OCIDescriptor
     from berth.spec.shim import OverlayRootfs
 
 
@@ -17,6 +17,7 @@ class ImageRecord(NamedTuple):
     ``id`` is ``sha256:<hex>``, the digest of the config. ``config`` is the execution part of it (Env, Cmd, Entrypoint, ...),
     ``document`` the whole OCI image config. ``chain_id`` names the top layer's snapshot ("" for an image without layers).
     ``ref`` is the familiar form of what was asked for (``busybox:latest``), or the id when it was asked for by id.
+    ``manifest`` describes the one that it came with; what came as a Docker archive, or was committed here, has none.
     """
 
     id: str
@@ -25,6 +26,7 @@ class ImageRecord(NamedTuple):
     chain_id: str
     repo_tags: tuple[str, ...]
     ref: str
+    manifest: OCIDescriptor | None = None
 
 
 class PreparedRootfs(NamedTuple):

@@ -19,7 +19,7 @@ from berth.engine.images import commit, load, prune, pull, push, remove, render,
 from berth.engine.images.commit import Commit
 from berth.engine.images.download import download, normal_url
 from berth.engine.images.durable import LayerSync, restore
-from berth.engine.images.manifests import render_manifests
+from berth.engine.images.manifests import describe, render_manifests
 from berth.engine.images.record import ImageRecord, PreparedRootfs
 from berth.engine.images.registries import RegistryService
 from berth.engine.images.settings import ImageSettings
@@ -147,7 +147,9 @@ class ImageService:
             config = await self._stores.call(self._stores.read_config, image.id)
             tags, _ = render.tags_and_digests(self._stores, image.id)
             shown = name.tagged().familiar if name is not None else image.id
-            record = ImageRecord(image.id, config.config, config.document, image.chain_id, tuple(tags), shown)
+            record = ImageRecord(
+                image.id, config.config, config.document, image.chain_id, tuple(tags), shown, describe(image)
+            )
             self._records[key] = record
         return record
 
