@@ -97,7 +97,7 @@ def test_inspect_by_version() -> None:
     old = copy.deepcopy(INSPECT)
     versions.inspected_container(old, (1, 24))
     assert "ImageManifestDescriptor" not in old
-    assert old["HostConfig"] == {"KernelMemory": 0, "KernelMemoryTCP": 0}
+    assert old["HostConfig"] == {}
     assert old["NetworkSettings"]["Networks"] == {
         "mine": {"Aliases": ["web", "abababababab", "host1"]}, "bridge": {"Aliases": None},
     }  # fmt: skip
