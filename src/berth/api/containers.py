@@ -257,7 +257,7 @@ ROUTES = [
     ("GET", "/containers/json", list_, False),
     ("POST", "/containers/create", create, False),
     ("POST", "/containers/prune", prune, False),
-    *((method, _REF + "/checkpoints(?:/[^/]+)?", checkpoints, False) for method in ("GET", "POST", "DELETE")),
+    *((method, _REF + "/checkpoints(?:/.*)?", checkpoints, False) for method in ("GET", "POST", "DELETE")),
     ("GET", _REF + "/json", inspect, False),
     ("POST", _REF + "/start", start, False),
     ("POST", _REF + "/stop", stop, False),

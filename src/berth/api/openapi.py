@@ -31,7 +31,7 @@ _KINDS: dict[str, Document] = {
 _SENTENCES = {
     101: "The connection was handed over", 200: "Done", 201: "Made", 204: "Done", 304: "It was so before",
     400: "The request is wrong in itself", 401: "Who are you", 403: "Not for you", 404: "There is none",
-    409: "It is in another state, or the name is taken", 503: "Not available",
+    409: "It is in another state, or the name is taken", 501: "Not supported", 503: "Not available",
 }  # fmt: skip
 
 
