@@ -68,6 +68,13 @@ def test_a_restarting_container_can_be_stopped_and_removed(engine: Daemon) -> No
     engine.docker("rm", "loop")
 
 
+def test_one_that_ends_by_itself_while_it_is_stopped_stays_so(engine: Daemon) -> None:
+    """A young process without a handler is given a moment before SIGKILL; this one ends in that moment."""
+    engine.docker("run", "-d", "--name", "brief", "--restart", "always", "busybox", "sh", "-c", "sleep 0.4; exit 1")
+    engine.docker("stop", "brief")
+    assert state(engine, "brief")[0] == "exited"
+
+
 def test_restart_and_rm_contradict_each_other(engine: Daemon) -> None:
     result = engine.docker("run", "--rm", "--restart", "always", "busybox", "true", check=False)
     assert result.code == 125

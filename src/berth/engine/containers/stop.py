@@ -53,12 +53,12 @@ async def _stop_restarting(deps: Deps, container: Container) -> None:
 
 async def stop_running(deps: Deps, container: Container, *, timeout_s: int | None, number: int) -> None:
     """Send ``number``, wait, then SIGKILL, until the exit was handled."""
+    container.row.stopped_by_user = True  # before anything is waited for: an end by itself meanwhile is not restarted
+    save(deps, container)
     configured = container.row.config.get("StopTimeout")
     deaf = timeout_s is None and configured is None and await _stays_deaf(container, number)
     if timeout_s is None:
         timeout_s = int(configured) if configured is not None else deps.settings.stop_timeout_s
-    container.row.stopped_by_user = True
-    save(deps, container)
     exited = container.exited
     if container.row.phase == "paused":
         await unpause_for_kill(deps, container)
