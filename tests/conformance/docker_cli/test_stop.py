@@ -119,3 +119,11 @@ def test_stop_answers_quickly_when_the_program_does(engine: Daemon) -> None:
     begin = time.monotonic()
     engine.docker("stop", ident)
     assert time.monotonic() - begin < 1.5
+
+
+def test_a_program_is_given_the_time_to_install_its_handler(engine: Daemon) -> None:
+    """With a timeout of the user's too: PID 1 without a handler would not get the signal at all."""
+    script = "sleep 0.3; trap 'exit 4' TERM; sleep 1000 & wait"
+    engine.docker("run", "-d", "--name", "young", "busybox", "sh", "-c", script)
+    engine.docker("stop", "-t", "20", "young")
+    assert engine.docker("wait", "young").out.strip() == "4"

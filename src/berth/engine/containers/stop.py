@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal as signals
+import time
 
 from berth.base.clock import now_ns
 from berth.base.errors import BerthError, Conflict, InvalidArgument, NotFound, NotModified
@@ -56,15 +57,17 @@ async def stop_running(deps: Deps, container: Container, *, timeout_s: int | Non
     container.row.stopped_by_user = True  # before anything is waited for: an end by itself meanwhile is not restarted
     save(deps, container)
     configured = container.row.config.get("StopTimeout")
-    deaf = timeout_s is None and configured is None and await _stays_deaf(container, number)
-    if timeout_s is None:
-        timeout_s = int(configured) if configured is not None else deps.settings.stop_timeout_s
+    asked = timeout_s if timeout_s is not None else None if configured is None else int(configured)
+    limit_s = deps.settings.stop_timeout_s if asked is None else asked
+    begin = time.monotonic()
+    deaf = await _stays_deaf(container, number, limit_s)
+    left_s = 0 if deaf and asked is None else None if limit_s < 0 else max(0.0, begin + limit_s - time.monotonic())
     exited = container.exited
     if container.row.phase == "paused":
         await unpause_for_kill(deps, container)
     await _signal(deps, container, number)
     try:
-        await asyncio.wait_for(exited.wait(), 0 if deaf else None if timeout_s < 0 else timeout_s)
+        await asyncio.wait_for(exited.wait(), left_s)
     except TimeoutError:
         await _signal(deps, container, signals.SIGKILL)
         try:
@@ -83,10 +86,14 @@ _NOT_DEADLY = frozenset((
 ))  # fmt: skip
 
 
-async def _stays_deaf(container: Container, number: int) -> bool:
-    """``is_deaf``, and old enough for that to be its last word. The signal is sent after this: sent earlier it is lost."""
+async def _stays_deaf(container: Container, number: int, limit_s: float) -> bool:
+    """``is_deaf``, and old enough for that to be its last word, or ``limit_s`` is over (negative: never).
+
+    The signal is sent after this: sent earlier it is lost.
+    """
+    begin = time.monotonic()
     while is_deaf(container, number):
-        if now_ns() - container.row.started_ns > SETTLED_S * 1e9:
+        if now_ns() - container.row.started_ns > SETTLED_S * 1e9 or 0 <= limit_s <= time.monotonic() - begin:
             return True
         await asyncio.sleep(0.02)
     return False
