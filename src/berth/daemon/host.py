@@ -6,16 +6,18 @@ import fcntl
 import glob
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
 
+from berth.base import failpoints
 from berth.base.errors import Conflict, InvalidArgument, from_oserror
 from berth.base.layout import Layout
 from berth.daemon.settings import Settings
 from berth.engine import dockremap
 from berth.engine.containers.cgroup_place import is_slice
 from berth.engine.containers.runtime_spec import DEFAULT_PROFILE, MASKED_PATHS, HostFacts, parse_security_opts
-from berth.engine.userns import id_map_of
-from berth.kernel import files, lsm, mount
+from berth.engine.userns import IdMap, id_map_of
+from berth.kernel import files, idmapped_overlay, lsm, mount
 
 log = logging.getLogger("berth.daemon")
 
@@ -110,11 +112,31 @@ def host_facts(settings: Settings, *, cgroup_v2: bool) -> HostFacts:
         log.warning(
             "AppArmor has no profile %s loaded: containers that name none run unconfined by it", DEFAULT_PROFILE
         )
+    id_map = id_map_of(settings["userns-remap"])
     return HostFacts(
         cpus, present + thermal, ulimits, cgroup_v2, tuple(_security_opts(settings)), memory_nodes=max(nodes, 1),
         lacks=_lacking(cgroup_v2), apparmor=apparmor, apparmor_default=profile,
-        id_map=id_map_of(settings["userns-remap"]),
+        id_map=id_map, shift=id_map.shift if id_map is not None and not _shows_mapped(settings, id_map) else None,
     )  # fmt: skip
+
+
+def _shows_mapped(settings: Settings, id_map: IdMap) -> bool:
+    """Whether kernel and filesystem can show a layer through the map. Leaves nothing behind."""
+    maps = id_map.render()
+    with tempfile.TemporaryDirectory(prefix="probe-", dir=settings["data-root"]) as folder:
+        lower, upper, work = (os.path.join(folder, name) for name in ("lower", "upper", "work"))
+        try:
+            failpoints.hit("daemon.idmap")
+            for path in (lower, upper, work):
+                os.mkdir(path)
+            fd = idmapped_overlay.overlay(
+                [lower], upper, work, uid_mappings=maps["uidMappings"], gid_mappings=maps["gidMappings"]
+            )
+        except OSError as err:
+            log.warning("no id-mapped mounts in %s (%s): layers are copied for user namespaces", folder, err.strerror)
+            return False
+        os.close(fd)
+    return True
 
 
 def cgroup_driver(settings: Settings) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from berth.base.errors import InvalidArgument
+from berth.snapshots.shift import Shift
 
 DEFAULT_USER = "dockremap"
 _FREE_FROM, SIZE = 100_000, 65_536
@@ -44,12 +45,22 @@ class IdMap(NamedTuple):
         """The container's highest group that there is."""
         return max(r.inside + r.size for r in self.gid) - 1
 
+    @property
+    def shift(self) -> Shift:
+        """As files are moved through it."""
+        return Shift(tuple((*r,) for r in self.uid), tuple((*r,) for r in self.gid))
+
     def render(self) -> dict[str, Any]:
         """As OCI ``linux`` has them."""
         return {
             f"{name}Mappings": [{"containerID": r.inside, "hostID": r.outside, "size": r.size} for r in ranges]
             for name, ranges in (("uid", self.uid), ("gid", self.gid))
         }
+
+
+def map_of(shift: Shift) -> IdMap:
+    """The map that a layer's files went through."""
+    return IdMap(tuple(Range(*r) for r in shift.uid), tuple(Range(*r) for r in shift.gid))
 
 
 def id_map_of(option: str, subuid: str = "/etc/subuid", subgid: str = "/etc/subgid") -> IdMap | None:

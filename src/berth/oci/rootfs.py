@@ -51,7 +51,7 @@ def open_root(spec: Mapping[str, Any], rootfs: OverlayRootfs | None) -> int:
     try:
         if rootfs is not None:
             linux = spec.get("linux") or {}
-            if linux.get("uidMappings"):
+            if linux.get("uidMappings") and not rootfs.get("shifted"):
                 return _open_mapped(linux["uidMappings"], linux.get("gidMappings") or (), rootfs)
             if not rootfs["lower"]:  # a whole copy: nothing to lay over
                 return m.open_tree(m.AT_FDCWD, rootfs["upper"], m.OPEN_TREE_CLONE)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from berth.base.errors import InvalidArgument
 from berth.snapshots import tar
+from berth.snapshots.shift import Shift
 from berth.snapshots.tar import Member
 from berth.snapshots.tar_write import TarWriter, Write
 from berth.snapshots.tree import is_whiteout, show
@@ -36,20 +37,20 @@ _KINDS = {
 }  # fmt: skip
 
 
-def write_rootfs(roots: Sequence[str], write: Write) -> None:
+def write_rootfs(roots: Sequence[str], write: Write, shift: Shift | None = None) -> None:
     """The merged file system of ``roots`` (top first). Blocking. Raises: OSError, and what ``write`` raises."""
-    writer = NodeWriter(write)
+    writer = shifted_writer(write, shift)
     for node in walk(roots):
         writer.add(node)
     writer.finish()
 
 
-def write_layer(upper: str, write: Write) -> None:
-    """What the overlay layer ``upper`` changes, as a layer's tar. Blocking.
+def write_layer(upper: str, write: Write, shift: Shift | None = None) -> None:
+    """What the overlay layer ``upper`` changes, as a layer's tar. Blocking. ``shift``: what owners become in it.
 
     Raises: InvalidArgument for a file whose name a layer would read as a whiteout.
     """
-    writer = NodeWriter(write)
+    writer = shifted_writer(write, shift)
     for node in walk([upper], whiteouts=True):
         if node.base.startswith(WHITEOUT):
             raise InvalidArgument(f"{show(node.name)}: a layer cannot hold a name that begins with .wh.")
@@ -73,11 +74,17 @@ def _opaque_at(node: Node) -> bool:
 class NodeWriter:
     """Nodes of a walk as members of a tar; names of one inode after its first as hard links.
 
-    ``owner``: uid and gid as the file system shows them → as the archive is to have them."""
+    ``owner``: uid and gid as the file system shows them → as the archive is to have them; ``xattr``: attributes alike."""
 
-    def __init__(self, write: Write, owner: Owner = lambda uid, gid: (uid, gid)) -> None:
+    def __init__(
+        self,
+        write: Write,
+        owner: Owner = lambda uid, gid: (uid, gid),
+        xattr: Callable[[bytes, bytes], bytes] | None = None,
+    ) -> None:
         self._tar = TarWriter(write)
         self._owner = owner
+        self._xattr = xattr
         self._first_names: dict[tuple[int, int], bytes] = {}
 
     def add(self, node: Node) -> None:
@@ -114,7 +121,7 @@ class NodeWriter:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 return
-            member = self._member(node._replace(status=status), tar.REGULAR, xattrs=read_xattrs(fd))
+            member = self._member(node._replace(status=status), tar.REGULAR, xattrs=self._xattrs(fd))
             self._tar.add(member, _content(fd, status.st_size))
         finally:
             os.close(fd)
@@ -132,11 +139,17 @@ class NodeWriter:
         elif kind == tar.DIRECTORY:
             fd = os.open(node.base, _DIRECTORY, dir_fd=node.parent_fd)
             try:
-                self._tar.add(self._member(node, kind, xattrs=read_xattrs(fd)))
+                self._tar.add(self._member(node, kind, xattrs=self._xattrs(fd)))
             finally:
                 os.close(fd)
         else:
             self._tar.add(self._member(node, kind))
+
+    def _xattrs(self, fd: int) -> dict[bytes, bytes] | None:
+        found = read_xattrs(fd)
+        if found and self._xattr is not None:
+            return {name: self._xattr(name, value) for name, value in found.items()}
+        return found
 
     def _member(
         self, node: Node, kind: bytes, *, linkname: bytes = b"", xattrs: dict[bytes, bytes] | None = None
@@ -149,6 +162,10 @@ class NodeWriter:
             node.name, linkname, kind, stat.S_IMODE(status.st_mode), uid, gid, size, size,
             status.st_mtime_ns, os.major(device), os.minor(device), xattrs, None,
         )  # fmt: skip
+
+
+def shifted_writer(write: Write, shift: Shift | None) -> NodeWriter:
+    return NodeWriter(write) if shift is None else NodeWriter(write, shift.owner, shift.xattr)
 
 
 def read_xattrs(fd: int) -> dict[bytes, bytes] | None:

@@ -15,6 +15,7 @@ from berth.base.errors import from_oserror
 from berth.snapshots.copy_tree import copy_tree
 from berth.snapshots.init_layer import add_mount_targets
 from berth.snapshots.overlay import Draft, RowWriter, Snapshots
+from berth.snapshots.shifted import worn
 from berth.snapshots.usage import tree_usage
 
 if TYPE_CHECKING:
@@ -66,7 +67,10 @@ class CopyingSnapshots(Snapshots):
     def _rootfs(self, active: Active, volatile: bool) -> OverlayRootfs:
         self._chain(active.parent)
         directory = self._dir(active.number)
-        return {"lower": [], "upper": directory + "/fs", "work": directory + "/work", "volatile": False}
+        return {
+            "lower": [], "upper": directory + "/fs", "work": directory + "/work", "volatile": False,
+            "shifted": worn(directory) is not None,
+        }  # fmt: skip
 
     def _copy(self, parent: str, target: str, undo: object) -> None:
         paths = self._layer_paths(parent)

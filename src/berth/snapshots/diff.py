@@ -13,7 +13,8 @@ import stat
 from collections.abc import Iterator
 
 from berth.base.errors import InvalidArgument
-from berth.snapshots.archive import WHITEOUT, NodeWriter, read_xattrs
+from berth.snapshots.archive import WHITEOUT, read_xattrs, shifted_writer
+from berth.snapshots.shift import Shift
 from berth.snapshots.tar_write import Write
 from berth.snapshots.tree import show
 from berth.snapshots.walk import Node, walk
@@ -22,16 +23,19 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHUNK = 1 << 20
 
 
-def write_diff(before: str, after: str, write: Write) -> None:
-    """The layer that makes ``after`` of ``before``; blocking. Raises: InvalidArgument for names that mean whiteouts."""
+def write_diff(before: str, after: str, write: Write, shift: Shift | None = None) -> None:
+    """The layer that makes ``after`` of ``before``; blocking. ``shift``: what owners of ``after`` become.
+
+    Raises: InvalidArgument for names that mean whiteouts.
+    """
     before_fd = os.open(before, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        changed = _changed(before_fd, after, _link_groups(before), _link_groups(after))
+        changed = _changed(before_fd, after, _link_groups(before), _link_groups(after), shift)
     finally:
         os.close(before_fd)
     removed = list(_removed(before, after))
     changed |= {parent for name in (*changed, *removed) for parent in _parents(name)}
-    writer = NodeWriter(write)
+    writer = shifted_writer(write, shift)
     for node in walk([after]):
         if node.name in changed:
             if node.base.startswith(WHITEOUT):
@@ -54,11 +58,11 @@ def _link_groups(root: str) -> Groups:
     return {name: frozenset(group) for group in names.values() for name in group if len(group) > 1}
 
 
-def _changed(before_fd: int, after: str, old: Groups, new: Groups) -> set[bytes]:
+def _changed(before_fd: int, after: str, old: Groups, new: Groups, shift: Shift | None) -> set[bytes]:
     """Names that differ, with the whole group of each that is a hard link."""
     changed: set[bytes] = set()
     for node in walk([after]):
-        if old.get(node.name) != new.get(node.name) or _differs(before_fd, node):
+        if old.get(node.name) != new.get(node.name) or _differs(before_fd, node, shift):
             changed.add(node.name)
             changed |= new.get(node.name, frozenset())
     return changed
@@ -96,29 +100,31 @@ def _stat(root_fd: int, name: bytes) -> os.stat_result | None:
         return None
 
 
-def _differs(before_fd: int, node: Node) -> bool:
+def _differs(before_fd: int, node: Node, shift: Shift | None) -> bool:
     old, new = _stat(before_fd, node.name), node.status
     if old is None:
         return True
-    if (old.st_mode, old.st_uid, old.st_gid, old.st_rdev) != (new.st_mode, new.st_uid, new.st_gid, new.st_rdev):
+    owner = shift.owner(new.st_uid, new.st_gid) if shift else (new.st_uid, new.st_gid)
+    if (old.st_mode, old.st_uid, old.st_gid, old.st_rdev) != (new.st_mode, *owner, new.st_rdev):
         return True
     if old.st_mtime_ns // 10**9 != new.st_mtime_ns // 10**9:
         return True
     if stat.S_ISLNK(new.st_mode):
         return os.readlink(node.name, dir_fd=before_fd) != os.readlink(node.base, dir_fd=node.parent_fd)
     if stat.S_ISREG(new.st_mode) or stat.S_ISDIR(new.st_mode):
-        return _opened_differ(before_fd, node, old.st_size != new.st_size and stat.S_ISREG(new.st_mode))
+        return _opened_differ(before_fd, node, old.st_size != new.st_size and stat.S_ISREG(new.st_mode), shift)
     return False
 
 
-def _opened_differ(before_fd: int, node: Node, sizes_differ: bool) -> bool:
+def _opened_differ(before_fd: int, node: Node, sizes_differ: bool, shift: Shift | None) -> bool:
     if sizes_differ:
         return True
     old_fd = os.open(node.name, _READ, dir_fd=before_fd)
     try:
         new_fd = os.open(node.base, _READ, dir_fd=node.parent_fd)
         try:
-            if (read_xattrs(old_fd) or {}) != (read_xattrs(new_fd) or {}):
+            found = read_xattrs(new_fd) or {}
+            if (read_xattrs(old_fd) or {}) != {k: shift.xattr(k, v) if shift else v for k, v in found.items()}:
                 return True
             return stat.S_ISREG(node.status.st_mode) and _contents_differ(old_fd, new_fd)
         finally:

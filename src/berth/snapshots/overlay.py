@@ -15,6 +15,8 @@ from berth.kernel.files import syncfs
 from berth.snapshots import rows
 from berth.snapshots.init_layer import ensure_init_layer
 from berth.snapshots.rows import Active, Layer
+from berth.snapshots.shift import Shift
+from berth.snapshots.shifted import Shifted, wear, worn
 from berth.snapshots.tree import dress_implied
 from berth.snapshots.usage import tree_usage
 
@@ -59,6 +61,7 @@ class Snapshots:
         self._lower_cache: dict[str, tuple[str, ...]] = {}
         self._owner_cache: dict[str, RootOwner] = {}
         self._last = 0
+        self._shifted = Shifted(root)
 
     def open(self) -> None:
         """Read the table, take away directories that no row names, make the init layer (blocking)."""
@@ -270,6 +273,40 @@ class Snapshots:
         except NotFound as err:
             raise DataLoss(f"a layer that container {key} stands on is missing") from err
 
+    def wear(self, key: str, shift: Shift | None) -> None:
+        """Give a writable layer's files, and what it stands on, the ids that ``shift`` leads to; None: the image's (blocking).
+
+        No container runs on it. Raises: NotFound, ResourceExhausted and other kinds of OSError.
+        """
+        active = self._get_active(key)
+        if shift is not None and not self.flat:
+            self._shift_chain(active.parent, shift)
+        wear(self._dir(active.number), shift)
+
+    def worn(self, key: str) -> Shift | None:
+        """What ``wear`` gave last. Raises: NotFound."""
+        return worn(self._dir(self._get_active(key).number))
+
+    def _shift_chain(self, chain_id: str, shift: Shift) -> None:
+        try:
+            self._shifted.ensure_init(shift)
+            while chain_id:
+                layer = self._chain(chain_id)[0]
+                if self._shifted.ensure_copy(self._dir(layer.number) + "/fs", shift):
+                    self._count_again(chain_id, layer)
+                chain_id = layer.parent
+        except OSError as err:
+            raise from_oserror(err, "copy a layer for a user namespace") from err
+
+    def _count_again(self, chain_id: str, layer: Layer) -> None:
+        """It takes more of the disk than it did."""
+        with self._lock:
+            now = self._layers.get(chain_id)
+            if now is None or now.number != layer.number:
+                return
+            uncounted = self._layers[chain_id] = now._replace(disk=-1)
+        self._db.write_sync(lambda conn: rows.update_disk(conn, chain_id, uncounted))
+
     def remove(self, key: str) -> RowWriter:
         """Rename a writable layer to the trash; the result deletes its row. Nothing there is not an error."""
         with self._lock:
@@ -344,11 +381,15 @@ class Snapshots:
 
     def _rootfs(self, active: Active, volatile: bool) -> OverlayRootfs:
         directory = self._dir(active.number)
+        lower, shift = list(self.lower(active.parent)), worn(directory)
+        if shift is not None:
+            lower = [self._shifted.copy_of(path, shift) for path in lower[:-1]] + [self._shifted.init(shift)]
         return {
-            "lower": list(self.lower(active.parent)),
+            "lower": lower,
             "upper": directory + "/fs",
             "work": directory + "/work",
             "volatile": volatile,
+            "shifted": shift is not None,
         }
 
     def _dir(self, number: int) -> str:

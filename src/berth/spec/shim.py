@@ -37,12 +37,13 @@ MAX_FRAME = 16 << 20
 
 class OverlayRootfs(TypedDict):
     """An overlay that init mounts in its own mount namespace. ``lower`` is top first, absolute paths; where it is empty,
-    ``upper`` is the whole root by itself."""
+    ``upper`` is the whole root by itself. ``shifted``: the files have the host's ids, so that no id map is laid over them."""
 
     lower: list[str]
     upper: str
     work: str
     volatile: bool  # no sync at unmount: only for containers that are removed when they exit
+    shifted: NotRequired[bool]
 
 
 class Stdio(TypedDict):

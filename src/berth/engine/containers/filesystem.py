@@ -31,7 +31,8 @@ async def export(deps: Deps, ref: str) -> AsyncIterator[bytes]:
         raise Conflict(f"You cannot export container {container.id} which is being removed")
     upper, lowers = _layers(deps, container)
     publish(deps, container, "export")
-    return outflow(None, lambda write: write_rootfs([upper, *lowers], write))
+    worn = deps.images.worn(container.id)
+    return outflow(None, lambda write: write_rootfs([upper, *lowers], write, worn.reverse if worn else None))
 
 
 def _layers(deps: Deps, container: Container) -> tuple[str, list[str]]:

@@ -13,6 +13,7 @@ from berth.base.errors import InvalidArgument
 from berth.base.ids import short_id
 from berth.engine.containers.record import ContainerRow, MountPoint
 from berth.engine.userns import IdMap
+from berth.snapshots.shift import Shift
 from berth.spec.capabilities import effective
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -40,6 +41,7 @@ class HostFacts(NamedTuple):
     apparmor: bool = False
     apparmor_default: bool = False  # its default profile is loaded
     id_map: IdMap | None = None  # of containers in user namespaces
+    shift: Shift | None = None  # the same, where files have to be given its ids: nothing can show them so
 
     def security_opts_for(self, privileged: bool) -> list[str]:
         """A privileged container has no filter, whatever the daemon's default profile is."""

@@ -122,13 +122,14 @@ def drop_pending(container: Container) -> None:
 async def _launch(deps: Deps, container: Container) -> None:
     row = container.row
     hc = row.host_config
-    rootfs = deps.images.rootfs(container.id, volatile=container.auto_remove)
     joined = StartFacts(
         netns_path=_joined(deps, container, "NetworkMode", "net"),
         ipcns_path=_joined(deps, container, "IpcMode", "ipc"),
         pidns_path=_joined(deps, container, "PidMode", "pid"),
         hostname_file="", hosts_file="", resolv_file="", userns=_userns(deps, container),
     )  # fmt: skip
+    await deps.images.wear(container.id, deps.host.shift if joined.userns is not None else None)
+    rootfs = deps.images.rootfs(container.id, volatile=container.auto_remove)
     if container.leaving is not None:  # the last run's group and folder have the names that the next ones take
         await asyncio.wait([container.leaving])
         container.leaving = None

@@ -23,7 +23,7 @@ from berth.engine.containers import network_files
 from berth.engine.containers.deps import Deps
 from berth.engine.containers.record import Container
 from berth.engine.containers.runtime_spec import render_mount
-from berth.engine.userns import IdMap
+from berth.engine.userns import IdMap, map_of
 from berth.kernel import mount as m
 from berth.kernel import process as p
 from berth.kernel.files import ensure_in_root, openat2_in_root
@@ -108,12 +108,14 @@ def _open_running(pid: int, ident: str) -> int:
 
 async def _open_stopped(deps: Deps, container: Container, write: bool) -> View:
     rootfs = deps.images.rootfs(container.id, volatile=container.auto_remove)
+    worn = deps.images.worn(container.id)
+    id_map = map_of(worn) if worn else None
     entries = _entries(deps, container)
     if not write:
         if await asyncio.to_thread(_lacks_places, rootfs, entries):
             (await apart(lambda: _enter(rootfs, entries))).close()  # makes them
         rootfs = _readonly(rootfs)
-    return await apart(lambda: _enter(rootfs, entries))
+    return (await apart(lambda: _enter(rootfs, entries)))._replace(id_map=id_map)
 
 
 def _readonly(rootfs: OverlayRootfs) -> OverlayRootfs:

@@ -58,12 +58,14 @@ async def commit(stores: Stores, container_id: str, parent: Image, made: Commit,
 def _store_layer(stores: Stores, container_id: str, chain_id: str, lease: Lease) -> str:
     """The container's layer as a blob; its digest."""
     upper = stores.snapshots.rootfs(container_id)["upper"]
+    worn = stores.snapshots.worn(container_id)
+    shift = worn.reverse if worn else None
     ingest = stores.blobs.ingest()
     try:
         if stores.snapshots.flat:
-            write_diff(stores.snapshots.lower(chain_id)[0], upper, ingest.write)
+            write_diff(stores.snapshots.lower(chain_id)[0], upper, ingest.write, shift)
         else:
-            write_layer(upper, ingest.write)
+            write_layer(upper, ingest.write, shift)
         digest = ingest.actual_digest()
         lease.hold("blob", digest)
         if stores.blobs.find(digest) is None:

@@ -30,6 +30,7 @@ from berth.kernel.process import give_back_free_memory
 from berth.registry.client import RegistryClient
 from berth.snapshots.apply import Limits
 from berth.snapshots.choose import open_snapshots
+from berth.snapshots.shift import Shift
 from berth.spec import messages
 from berth.spec.moment import parse_moment_ns
 from berth.spec.platform import parse_platform
@@ -187,6 +188,18 @@ class ImageService:
     def rootfs(self, container_id: str, *, volatile: bool = False) -> OverlayRootfs:
         """The root filesystem that was prepared before. Raises: NotFound."""
         return self._stores.snapshots.rootfs(container_id, volatile=volatile)
+
+    async def wear(self, container_id: str, shift: Shift | None) -> None:
+        """Files of a container that does not run get the ids of a map, or the image's; at once where they have them.
+
+        Raises: NotFound, ResourceExhausted.
+        """
+        if shift is not None or self.worn(container_id) is not None:
+            await self._stores.call(self._stores.snapshots.wear, container_id, shift)
+
+    def worn(self, container_id: str) -> Shift | None:
+        """The map through which the files on the disk got their ids. Raises: NotFound."""
+        return self._stores.snapshots.worn(container_id)
 
     def remove_rootfs(self, container_id: str) -> Callable[[sqlite3.Connection], None]:
         """Take the container's writable layer away (renamed to the trash at once, deleted in the background).
