@@ -131,9 +131,11 @@ def test_info_by_version() -> None:
 )
 def test_images(version: tuple[int, int], virtual: bool, hostname: bool) -> None:
     answer = {"Size": 5, "Config": {"Cmd": ["x"]}}
-    versions.image(answer, version)
+    versions.inspected_image(answer, version)
     assert (answer.get("VirtualSize") == 5, "Hostname" in answer["Config"]) == (virtual, hostname)
     assert answer["Config"]["Cmd"] == ["x"]
-    entry = {"Size": 5}
-    versions.image(entry, version)
-    assert "Config" not in entry
+    entry = {"Size": 5, "RepoTags": [], "RepoDigests": ["a@b"], "Containers": 3}
+    versions.listed_image(entry, version)
+    assert "Config" not in entry and (entry.get("VirtualSize") == 5) == virtual
+    assert entry["RepoTags"] == (None if version < (1, 43) else [])
+    assert entry["Containers"] == (3 if version >= (1, 51) else -1)

@@ -112,14 +112,11 @@ async def list_(services: Services, request: Request) -> None:
     found = await services.images.list_(
         all_=codec.boolean(request, "all"), digests=codec.boolean(request, "digests"), filters=codec.filters(request),
         shared_size=codec.boolean(request, "shared-size"), manifests=codec.boolean(request, "manifests"),
+        containers=request.version >= (1, 51),
     )  # fmt: skip
-    if request.version < (1, 43):  # before, what has no name was called <none>
-        for image in found:
-            if not image["RepoTags"] and not image["RepoDigests"]:
-                image["RepoTags"], image["RepoDigests"] = ["<none>:<none>"], ["<none>@<none>"]
     entries = [dict(image) for image in found]
     for entry in entries:
-        versions.image(entry, request.version)
+        versions.listed_image(entry, request.version)
     request.respond_json(200, entries)
 
 
@@ -155,7 +152,7 @@ async def prune(services: Services, request: Request) -> None:
 
 async def inspect(services: Services, request: Request) -> None:
     found = dict(await services.images.inspect(request.groups[0], _platform_of(request)))
-    versions.image(found, request.version)
+    versions.inspected_image(found, request.version)
     request.respond_json(200, found)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from berth.base.clock import ZERO
 from berth.base.errors import InvalidArgument
 
 Version = tuple[int, int]
@@ -157,14 +158,38 @@ _CONFIG_OF_CONTAINERS = {
     "Hostname": "", "Domainname": "", "AttachStdin": False, "AttachStdout": False, "AttachStderr": False, "Tty": False,
     "OpenStdin": False, "StdinOnce": False, "Image": "",
 }  # fmt: skip
+_CONFIG_OF_IMAGES = {
+    "Env": None, "Cmd": None, "Entrypoint": None, "WorkingDir": "", "User": "", "Labels": None, "Volumes": None,
+    "OnBuild": None,
+}  # fmt: skip
 
 
-def image(answer: Document, version: Version) -> None:
-    """GET /images/{name}/json, and an entry of GET /images/json."""
+def inspected_image(answer: Document, version: Version) -> None:
+    """GET /images/{name}/json."""
+    _virtual_size(answer, version)
     if version < (1, 44):
-        answer["VirtualSize"] = answer.get("Size", 0)
-    if version < (1, 50) and "Config" in answer:  # it had the shape of a container's
+        answer.setdefault("Created", ZERO)
+    if version < (1, 45):
+        answer["ContainerConfig"] = {**_CONFIG_OF_CONTAINERS, **_CONFIG_OF_IMAGES}
+    if version < (1, 50):  # it had the shape of a container's
         answer["Config"] = {**_CONFIG_OF_CONTAINERS, **(answer["Config"] or {})}
+
+
+def listed_image(entry: Document, version: Version) -> None:
+    """An entry of GET /images/json."""
+    _virtual_size(entry, version)
+    if version < (1, 43):  # what has no name was called <none>
+        tags, digests = entry["RepoTags"], entry["RepoDigests"]
+        named = bool(tags or digests)
+        entry["RepoTags"] = tags or (None if named else ["<none>:<none>"])
+        entry["RepoDigests"] = digests or (None if named else ["<none>@<none>"])
+    if version < (1, 51):
+        entry["Containers"] = -1
+
+
+def _virtual_size(answer: Document, version: Version) -> None:
+    if version < (1, 44) and answer.get("Size"):
+        answer["VirtualSize"] = answer["Size"]
 
 
 def info(answer: Document, version: Version) -> None:

@@ -39,7 +39,7 @@ def _columns(*, trunc: bool) -> dict[str, table.Column]:
         "VirtualSize": ("SIZE", size),
         "SharedSize": ("SHARED SIZE", lambda r: "N/A"),
         "UniqueSize": ("UNIQUE SIZE", lambda r: "N/A"),
-        "Containers": ("CONTAINERS", lambda r: "N/A" if (r.get("Containers") or -1) < 0 else str(r["Containers"])),
+        "Containers": ("CONTAINERS", lambda r: "N/A" if r.get("Containers", -1) < 0 else str(r["Containers"])),
     }  # fmt: skip
 
 

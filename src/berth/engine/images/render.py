@@ -42,15 +42,17 @@ def render_inspect(stores: Stores, image: Image, config: Config) -> ImageInspect
     document = config.document
     found: dict[str, Any] = {
         "Id": image.id, "RepoTags": tags, "RepoDigests": digests, "Parent": image.parent, "Comment": _comment(document),
-        "Created": str(document.get("created") or "0001-01-01T00:00:00Z"),
         "DockerVersion": str(document.get("docker_version") or ""),
         "Author": str(document.get("author") or ""), "Config": {"Env": None, "Cmd": None, "Entrypoint": None,
-        "WorkingDir": "", "User": "", "Labels": None, "Volumes": None, "OnBuild": None, **config.config},
+        "WorkingDir": "", "User": "", "Labels": None, "Volumes": None, "OnBuild": None,
+        **{key: value for key, value in config.config.items() if value}},
         "Architecture": config.platform.architecture, "Os": config.platform.os, "Size": image.size,
         "GraphDriver": {"Name": stores.snapshots.driver, "Data": stores.snapshots.describe(image.chain_id)},
-        "RootFS": {"Type": "layers", "Layers": list(image.diff_ids)},
+        "RootFS": {"Type": "layers", **({"Layers": list(image.diff_ids)} if image.diff_ids else {})},
         "Metadata": {"LastTagTime": rfc3339(image.tagged_ns) if image.tagged_ns else "0001-01-01T00:00:00Z"},
     }  # fmt: skip
+    if document.get("created"):
+        found["Created"] = str(document["created"])
     if config.platform.variant:
         found["Variant"] = config.platform.variant
     if document.get("os.version"):
@@ -84,9 +86,6 @@ def render_history(stores: Stores, image: Image, config: Config) -> list[ImageHi
             "Id": "<missing>", "Created": created_s(step.get("created")), "CreatedBy": str(step.get("created_by") or ""),
             "Tags": cast("list[str]", None), "Size": size, "Comment": str(step.get("comment") or ""),
         })  # fmt: skip
-    if not entries:
-        entries = [{"Id": "<missing>", "Created": image.created_s, "CreatedBy": "", "Tags": cast("list[str]", None),
-                    "Size": size, "Comment": ""} for size in sizes]  # fmt: skip
     entries.reverse()
     if entries:
         entries[0]["Id"] = image.id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from berth.base import failpoints
@@ -111,8 +111,7 @@ def created_s(text: object) -> int:
         return 0
     try:
         head, _, tail = text.partition(".")
-        zone = "Z" if tail.endswith("Z") or not tail else tail.lstrip("0123456789")
-        moment = datetime.fromisoformat(head.removesuffix("Z") + ("+00:00" if zone == "Z" else zone))
-        return max(0, int(moment.timestamp()))
+        moment = datetime.fromisoformat(head + tail.lstrip("0123456789"))
+        return max(0, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()))
     except (ValueError, OverflowError):
         return 0
