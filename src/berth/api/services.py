@@ -190,8 +190,9 @@ class Images(Protocol):
     async def prune(self, filters: Filters) -> dict[str, Any]: ...
 
     async def list_(
-        self, *, all_: bool, digests: bool, filters: Filters, shared_size: bool = False, manifests: bool = False
-    ) -> list[ImageSummary]: ...
+        self, *, all_: bool, digests: bool, filters: Filters, shared_size: bool = False, manifests: bool = False,
+        containers: bool = False,
+    ) -> list[ImageSummary]: ...  # fmt: skip
 
     async def inspect(self, ref: str, platform: str | None) -> ImageInspect: ...
 

@@ -57,7 +57,8 @@ def test_sizes_count_shared_layers(shop: Daemon) -> None:
     shop_image, upper = rows["t/other:2"], rows["t/upper:1"]
     assert (shop_image["Size"], shop_image["SharedSize"]) == (5001, 5001)  # a link counts its target's length
     assert (upper["Size"], upper["SharedSize"]) == (5701, 5001)
-    assert shop_image["Containers"] == -1  # nobody counted
+    assert shop_image["Containers"] == 0
+    assert {image["Containers"] for image in shop.api("GET", "/v1.50/images/json").body} == {-1}  # nobody counted
 
 
 def test_inspect_has_dockers_keys(shop: Daemon) -> None:
