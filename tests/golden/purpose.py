@@ -34,9 +34,6 @@ CREATE_DIFFERS: dict[str, Any] = {
     # Docker takes these, and fails when the container starts
     "-v data": refused("invalid mount path: 'data' mount path must be absolute"),
     "-v n:/data": refused("invalid mount path: 'n:/data' mount path must be absolute"),
-    # the local driver's own options come with the volume commands
-    "--mount 'src=opts,dst=/data,volume-opt=type=tmpfs,volume-opt=device=tmpfs'": refused(
-        "create opts: options of the local volume driver are not supported: make the volume first"),
     # another name than the default's
     "--runtime runc": {"code": 0, "err": "", "inspect": {"HostConfig.Runtime": "runc"}},
 }  # fmt: skip

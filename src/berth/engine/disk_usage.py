@@ -62,7 +62,8 @@ class DiskUsage:
             for mount in container.get("Mounts") or ():
                 if mount.get("Type") == "volume":
                     users[mount.get("Name", "")] = users.get(mount.get("Name", ""), 0) + 1
-        return [await asyncio.to_thread(self._volume, name, users.get(name, 0)) for name in self._volumes.list_()]
+        names = [name for name in self._volumes.list_() if not self._volumes.options(name)]  # else not on this disk
+        return [await asyncio.to_thread(self._volume, name, users.get(name, 0)) for name in names]
 
     def _volume(self, name: str, users: int) -> dict[str, Any]:
         row = self._volumes.get(name)

@@ -28,6 +28,7 @@ from berth.engine.containers.deps import Deps, persist
 from berth.engine.containers.endpoints import resolvers_of
 from berth.engine.containers.exits import LOST_EXIT_CODE, handle_exit, on_shim_event, schedule_restart
 from berth.engine.containers.links import remember_links
+from berth.engine.containers.mounting import take_volumes
 from berth.engine.containers.record import Container, decode_row
 from berth.engine.containers.remove import remove_locked
 from berth.engine.containers.start import start_locked
@@ -95,6 +96,9 @@ async def recover(deps: Deps) -> None:
             container.log_finished.set()
             later.append((container, decision))
     await deps.networks.adopt(living, lambda ident: _pid_of(deps, ident))
+    for container, _ in taken:
+        await _take_volumes(deps, container)
+    await deps.volumes.sweep()
     for (
         container,
         shim,
@@ -110,6 +114,14 @@ def _pid_of(deps: Deps, container_id: str) -> int:
     """The init of a running container, 0 for one that has ended or is gone."""
     container = deps.containers.find(container_id)
     return container.row.pid if container is not None else 0
+
+
+async def _take_volumes(deps: Deps, container: Container) -> None:
+    """They stand mounted since its start, or again if somebody took them away."""
+    try:
+        await take_volumes(deps, container)
+    except BerthError as err:
+        log.error("container %s: %s", container.name, err)
 
 
 def _take_over(deps: Deps, container: Container, shim: Shim) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from berth.base.errors import Conflict, InvalidArgument, NotFound, Unsupported
+from berth.base.errors import Conflict, InvalidArgument, NotFound
 from berth.base.ids import new_id
 from berth.engine.containers.deps import Deps
 from berth.engine.containers.filters import has_label
@@ -21,7 +22,6 @@ from berth.volumes.store import ANONYMOUS
 Filters = Mapping[str, Sequence[str]]
 _LIST = ("dangling", "driver", "label", "label!", "name")
 _PRUNE = ("all", "label", "label!")
-_OPTIONS = ("device", "o", "type")
 _YES, _NO = ("1", "true", "t"), ("0", "false", "f")
 
 
@@ -35,7 +35,8 @@ class VolumeVerbs:
         row = self._deps.volumes.get(name)
         rendered: dict[str, Any] = {
             "CreatedAt": row["created"], "Driver": "local", "Labels": row["labels"] or None,
-            "Mountpoint": self._deps.volumes.path(name), "Name": name, "Options": None, "Scope": "local",
+            "Mountpoint": self._deps.volumes.path(name), "Name": name,
+            "Options": self._deps.volumes.options(name) or None, "Scope": "local",
         }  # fmt: skip
         return rendered  # type: ignore[return-value]
 
@@ -76,8 +77,8 @@ class VolumeVerbs:
         if not name:
             name = new_id()
             labels[ANONYMOUS] = ""
-        _check_driver(name, driver, options)
-        _, new = await self._deps.volumes.ensure(name, labels=labels or None)
+        _check_driver(name, driver)
+        _, new = await self._deps.volumes.ensure(name, labels=labels, options=options)
         if new:
             self._tell("create", name)
         return self._render(name)
@@ -92,10 +93,9 @@ class VolumeVerbs:
             if force:
                 return
             raise
-        users = users_of_volume(self._deps, name)
+        users = await self._deps.volumes.remove(name, partial(users_of_volume, self._deps, name))
         if users:
             raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
-        await self._deps.volumes.remove(name)
         self._tell("destroy", name)
 
     async def prune(self, filters: Filters, *, named: bool) -> dict[str, Any]:
@@ -112,12 +112,13 @@ class VolumeVerbs:
         for name in self._deps.volumes.list_():
             if not named and ANONYMOUS not in (self._deps.volumes.get(name)["labels"] or {}):
                 continue
+            if self._deps.volumes.options(name):
+                continue  # what is mounted there is somebody else's, as in Docker
             if users_of_volume(self._deps, name) or not self._labels_fit(name, filters):
                 continue
             size = (await asyncio.to_thread(tree_usage, self._deps.volumes.path(name))).disk
-            if users_of_volume(self._deps, name):
+            if await self._deps.volumes.remove(name, partial(users_of_volume, self._deps, name)):
                 continue  # somebody took it meanwhile
-            await self._deps.volumes.remove(name)
             self._tell("destroy", name)
             removed.append(name)
             reclaimed += size
@@ -134,15 +135,7 @@ def _check(filters: Filters, known: Sequence[str]) -> None:
             raise InvalidArgument(f"invalid filter '{name}'")
 
 
-def _check_driver(name: str, driver: str, options: Mapping[str, str]) -> None:
-    """Raises: NotFound (a driver that there isn't), InvalidArgument or Unsupported (its options)."""
+def _check_driver(name: str, driver: str) -> None:
+    """Raises: NotFound (a driver that there isn't)."""
     if driver != "local":
         raise NotFound(f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not found')
-    for option in options:
-        if option not in _OPTIONS:
-            raise InvalidArgument(f'create {name}: invalid option: "{option}"')
-    if options:
-        raise Unsupported(
-            f"create {name}: options of the local volume driver are not supported: mount {options.get('device') or 'it'} "
-            "with --mount type=bind or type=tmpfs instead"
-        )

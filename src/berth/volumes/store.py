@@ -1,22 +1,29 @@
 """The local volume driver.
 
 <data-root>/volumes/           0701
-  <name>/_data/                0755 (or as the image's directory, copied up at first use)
+  <name>/_data/                0755 (or as the image's directory, copied up at first use); with options: where they are mounted
+
+A container that is being created is not in anybody's list yet: until it is, its claims say which volumes it uses.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import shutil
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from berth.base.clock import now_ns, rfc3339
 from berth.base.errors import InvalidArgument, NotFound, from_oserror
-from berth.base.ids import new_id
 from berth.base.layout import Layout
+from berth.base.locks import KeyedLocks
 from berth.db.database import Database
+from berth.volumes.mounts import VolumeMounts, unmount
+from berth.volumes.options import check_options, needs_mount
 
 ANONYMOUS = "com.docker.volume.anonymous"
 """The label of a volume that nobody gave a name."""
@@ -30,6 +37,9 @@ class VolumeStore:
         self._layout = layout
         self._db = db
         self._rows: dict[str, dict[str, Any]] = {}
+        self._locks = KeyedLocks()
+        self._claims: dict[str, set[str]] = {}
+        self._mounts = VolumeMounts()
 
     def open(self) -> None:
         os.makedirs(self._layout.volumes, 0o701, exist_ok=True)
@@ -49,44 +59,115 @@ class VolumeStore:
     def list_(self) -> list[str]:
         return sorted(self._rows)
 
-    async def ensure(self, name: str, *, labels: dict[str, str] | None = None) -> tuple[str, bool]:
-        """The directory of a named volume, made when it is new (second value True).
+    def options(self, name: str) -> dict[str, str]:
+        """Empty without any, and for a volume that there isn't."""
+        return self._rows.get(name, {}).get("options") or {}
 
-        Raises: InvalidArgument (a bad name), ResourceExhausted.
+    def needs_mount(self, name: str) -> bool:
+        return needs_mount(self.options(name))
+
+    # --- who uses it ----------------------------------------------------------------------------------------------
+
+    def claim(self, name: str, container_id: str) -> None:
+        """Keep the volume, which may not be there yet, for a container that is being created."""
+        self._claims.setdefault(name, set()).add(container_id)
+
+    def unclaim(self, container_id: str) -> None:
+        """The container is in the list, or will not be."""
+        self._claims = {name: rest for name, ids in self._claims.items() if (rest := ids - {container_id})}
+
+    def claims(self, name: str) -> set[str]:
+        return self._claims.get(name, set())
+
+    async def take(self, name: str, user: str) -> None:
+        """Mount it when its options say so and nobody has yet. Raises: as ``VolumeMounts.take``."""
+        if self.needs_mount(name):
+            await self._mounts.take(self.path(name), self.options(name), user)
+
+    async def give_back(self, name: str, user: str) -> None:
+        """Unmount it when ``user`` was the last."""
+        if self.needs_mount(name):
+            await self._mounts.give_back(self.path(name), user)
+
+    @asynccontextmanager
+    async def taken(self, names: Sequence[str], user: str) -> AsyncIterator[None]:
+        """The volumes are mounted within the block. Raises: as ``take``."""
+        try:
+            for name in names:
+                await self.take(name, user)
+            yield
+        finally:
+            for name in names:
+                await self.give_back(name, user)
+
+    async def sweep(self) -> None:
+        """Unmount what a dead daemon left mounted. After: those who use volumes have taken them."""
+        await self._mounts.sweep([self.path(name) for name in self._rows if self.needs_mount(name)])
+
+    # --- made and removed -----------------------------------------------------------------------------------------
+
+    async def ensure(
+        self, name: str, *, labels: Mapping[str, str] | None = None, options: Mapping[str, str] | None = None
+    ) -> tuple[str, bool]:
+        """The directory of a named volume, made when it is new (second value True); one that is there keeps its options.
+
+        Raises: InvalidArgument (a bad name or option), ResourceExhausted.
         """
-        if name in self._rows:
+        async with self._locks.hold(name):
+            if name not in self._rows:
+                _check(name, options or {})
+                await self._make(name, {
+                    "created": rfc3339(now_ns()), "labels": dict(labels or {}), "options": dict(options or {}),
+                })  # fmt: skip
+                return self.path(name), True
             return self.path(name), False
-        if len(name) < 2:
-            raise InvalidArgument(
-                f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
-            )
-        if not _NAME.fullmatch(name):
-            raise InvalidArgument(
-                f'create {name}: "{name}" includes invalid characters for a local volume name, only '
-                '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
-            )
+
+    async def _make(self, name: str, row: dict[str, Any]) -> None:
         try:
             os.makedirs(self.path(name), 0o755, exist_ok=True)
             os.chmod(os.path.dirname(self.path(name)), 0o701)
         except OSError as err:
             raise from_oserror(err, f"create volume {name}") from err
-        row: dict[str, Any] = {"created": rfc3339(now_ns()), "labels": labels or {}}
         await self._db.write(
             lambda conn: conn.execute("INSERT OR REPLACE INTO volumes VALUES (?, ?)", (name, json.dumps(row))),
             durable=True,
         )
         self._rows[name] = row
-        return self.path(name), True
 
-    async def ensure_anonymous(self) -> tuple[str, str]:
-        """A fresh volume with a random name: (name, directory)."""
-        name = new_id()
-        path, _ = await self.ensure(name, labels={ANONYMOUS: ""})
-        return name, path
+    async def remove(self, name: str, users: Callable[[], Sequence[str]]) -> Sequence[str]:
+        """The row first, then the files; a missing volume is no error.
 
-    async def remove(self, name: str) -> None:
-        """The row first, then the files; a missing volume is no error."""
-        if self._rows.pop(name, None) is None:
-            return
-        await self._db.write(lambda conn: conn.execute("DELETE FROM volumes WHERE name = ?", (name,)))
-        shutil.rmtree(os.path.join(self._layout.volumes, name), ignore_errors=True)
+        ``users`` is asked while nobody else makes or removes the volume; where it has some, nothing is removed and they are
+        the answer. Raises: Internal and others (it cannot be unmounted).
+        """
+        async with self._locks.hold(name):
+            if name not in self._rows:
+                return ()
+            if found := users():
+                return found
+            if self.needs_mount(name):  # never delete below a mount
+                try:
+                    await asyncio.to_thread(unmount, self.path(name))
+                except OSError as err:
+                    raise from_oserror(err, f"remove {name}: unmount") from err
+            self._rows.pop(name)
+            await self._db.write(lambda conn: conn.execute("DELETE FROM volumes WHERE name = ?", (name,)))
+            shutil.rmtree(os.path.join(self._layout.volumes, name), ignore_errors=True)
+            return ()
+
+
+def _check(name: str, options: Mapping[str, str]) -> None:
+    """Raises: InvalidArgument."""
+    if len(name) < 2:
+        raise InvalidArgument(
+            f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
+        )
+    if not _NAME.fullmatch(name):
+        raise InvalidArgument(
+            f'create {name}: "{name}" includes invalid characters for a local volume name, only '
+            '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
+        )
+    try:
+        check_options(options)
+    except InvalidArgument as err:
+        raise InvalidArgument(f"create {name}: {err.message}") from None

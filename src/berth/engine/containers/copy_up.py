@@ -11,7 +11,7 @@ import os
 import shutil
 import stat
 
-from berth.base.errors import from_oserror
+from berth.base.errors import BerthError, from_oserror
 from berth.engine.containers.deps import Deps
 from berth.engine.containers.record import MountPoint
 from berth.engine.images.record import ImageRecord
@@ -19,14 +19,29 @@ from berth.kernel import mount as mounts
 from berth.kernel.files import openat2_in_root
 
 
-async def copy_up(deps: Deps, image: ImageRecord, point: MountPoint) -> None:
+async def copy_up(deps: Deps, image: ImageRecord, point: MountPoint, container_id: str) -> None:
     """Fill ``point.source`` from ``point.destination`` in the image; nothing when the volume holds something.
 
-    Raises: ResourceExhausted (disk full).
+    A volume with options is mounted for it, where the image has such a directory.
+    Raises: ResourceExhausted (disk full); Internal and others (it cannot be mounted).
     """
+    lower = deps.images.lower_dirs(image)
+    if not deps.volumes.needs_mount(point.name):
+        await _fill(lower, point)
+    elif await asyncio.to_thread(_has, lower, point.destination):
+        try:
+            await deps.volumes.take(point.name, f"populate {container_id}")
+        except BerthError as err:
+            raise type(err)(f"failed to populate volume: {err.message}") from err
+        try:
+            await _fill(lower, point)
+        finally:
+            await deps.volumes.give_back(point.name, f"populate {container_id}")
+
+
+async def _fill(lower: list[str], point: MountPoint) -> None:
     if os.listdir(point.source):
         return
-    lower = deps.images.lower_dirs(image)
     try:
         await asyncio.to_thread(_copy, lower, point.destination, point.source)
     except OSError as err:
@@ -34,16 +49,28 @@ async def copy_up(deps: Deps, image: ImageRecord, point: MountPoint) -> None:
 
 
 def _copy(lower: list[str], inside: str, target: str) -> None:
-    root_fd = mounts.overlay_readonly(lower)
-    try:
-        try:
-            source_fd = openat2_in_root(root_fd, inside, os.O_RDONLY | os.O_DIRECTORY)
-        except (FileNotFoundError, NotADirectoryError):
-            return
+    source_fd = _open(lower, inside)
+    if source_fd >= 0:
         try:
             _copy_tree(source_fd, target)
         finally:
             os.close(source_fd)
+
+
+def _has(lower: list[str], inside: str) -> bool:
+    fd = _open(lower, inside)
+    if fd >= 0:
+        os.close(fd)
+    return fd >= 0
+
+
+def _open(lower: list[str], inside: str) -> int:
+    """The image's directory, -1 where it has none."""
+    root_fd = mounts.overlay_readonly(lower)
+    try:
+        return openat2_in_root(root_fd, inside, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return -1
     finally:
         os.close(root_fd)
 

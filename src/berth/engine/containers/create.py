@@ -21,7 +21,7 @@ from berth.engine.containers.deps import Deps, log, publish
 from berth.engine.containers.endpoints import settle_networks
 from berth.engine.containers.links import check_links, remember_links
 from berth.engine.containers.mount_points import plan_mounts
-from berth.engine.containers.mounting import inherited_mounts, make_mount
+from berth.engine.containers.mounting import claim_volumes, inherited_mounts, make_mount
 from berth.engine.containers.options import check_host_config, fill_defaults
 from berth.engine.containers.record import Container, ContainerRow, encode_row
 from berth.engine.images.record import ImageRecord
@@ -58,6 +58,8 @@ async def create(deps: Deps, body: dict[str, Any], name: str | None, platform: s
     with Undo(lambda what, err: log.error("undo of create: %s: %s", what, err)) as undo:
         chosen = _reserve_name(deps, name, container_id)
         undo.push("release name", deps.containers.release_name, chosen, container_id)
+        undo.push("unclaim volumes", deps.volumes.unclaim, container_id)
+        claim_volumes(deps, planned, container_id)
         row = ContainerRow(
             id=container_id, name=chosen, created_ns=now_ns(), image_id=image.id, image_ref=image_ref,
             chain_id=image.chain_id, platform=str(image.document.get("os") or "linux"), path=path, args=args,
@@ -75,7 +77,7 @@ async def create(deps: Deps, body: dict[str, Any], name: str | None, platform: s
         except OSError as err:
             raise from_oserror(err, f"create the filesystem of container {chosen}") from err
         for item in planned:
-            row.mounts.append(await make_mount(deps, item, image, undo))
+            row.mounts.append(await make_mount(deps, item, image, container_id, undo))
         doc = encode_row(row).decode()
 
         def insert(conn: Any) -> None:
@@ -85,6 +87,7 @@ async def create(deps: Deps, body: dict[str, Any], name: str | None, platform: s
         await deps.db.write(insert, durable=not host_config.get("AutoRemove"))
         container = Container(row)
         deps.containers.add(container)
+        deps.volumes.unclaim(container_id)
         remember_links(deps, container)
     publish(deps, container, "create")
     return {"Id": container_id, "Warnings": warnings}

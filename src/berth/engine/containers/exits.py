@@ -15,7 +15,7 @@ from berth.engine import policy
 from berth.engine.containers import health
 from berth.engine.containers.deps import Deps, log, persist, publish, save
 from berth.engine.containers.endpoints import publish_network
-from berth.engine.containers.mounting import publish_mounts
+from berth.engine.containers.mounting import give_volumes_back, publish_mounts
 from berth.engine.containers.record import Container
 from berth.shim_client.lost import bury
 
@@ -56,6 +56,8 @@ async def handle_lost(deps: Deps, container: Container, event: dict[str, Any]) -
 
 async def _settle(deps: Deps, container: Container, record: dict[str, Any]) -> None:
     row = container.row
+    if row.mounts:
+        await give_volumes_back(deps, container)
     shim, container.shim = container.shim, None
     endpoints, container.endpoints = container.endpoints, []
     container.ports = {}

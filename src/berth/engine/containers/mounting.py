@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from berth.base.errors import InvalidArgument, NotFound, Unsupported, from_oserror
+from berth.base.errors import InvalidArgument, NotFound, from_oserror
+from berth.base.ids import new_id
 from berth.base.undo import Undo
 from berth.engine.containers.copy_up import copy_up
 from berth.engine.containers.deps import Deps
 from berth.engine.containers.mount_points import PlannedMount, inherit, parse_volumes_from
 from berth.engine.containers.record import Container, MountPoint
 from berth.engine.images.record import ImageRecord
+from berth.volumes.store import ANONYMOUS
 
 
 def inherited_mounts(deps: Deps, hc: dict[str, Any]) -> list[MountPoint]:
@@ -27,13 +31,15 @@ def inherited_mounts(deps: Deps, hc: dict[str, Any]) -> list[MountPoint]:
     return list(found.values())
 
 
-async def make_mount(deps: Deps, planned: PlannedMount, image: ImageRecord, undo: Undo) -> MountPoint:
+async def make_mount(
+    deps: Deps, planned: PlannedMount, image: ImageRecord, container_id: str, undo: Undo
+) -> MountPoint:
     """The mount with its source in place. Raises: NotFound (a driver, an image), ResourceExhausted."""
     point = planned.point
     if point.options.pop("inherited", False):
         return point
     if point.type == "volume":
-        await _make_volume(deps, planned, image, undo)
+        await _make_volume(deps, planned, image, container_id, undo)
     elif point.type == "image":
         found = await deps.images.resolve(point.name)
         point.options = {**point.options, "lower": deps.images.lower_dirs(found), "image": found.id}
@@ -46,26 +52,49 @@ async def make_mount(deps: Deps, planned: PlannedMount, image: ImageRecord, undo
     return point
 
 
-async def _make_volume(deps: Deps, planned: PlannedMount, image: ImageRecord, undo: Undo) -> None:
+def claim_volumes(deps: Deps, planned: Sequence[PlannedMount], container_id: str) -> None:
+    """Nobody removes them from here on, until ``unclaim``; those without a name get one."""
+    for item in planned:
+        if item.point.type == "volume":
+            item.point.name = item.point.name or new_id()
+            deps.volumes.claim(item.point.name, container_id)
+
+
+async def _make_volume(deps: Deps, planned: PlannedMount, image: ImageRecord, container_id: str, undo: Undo) -> None:
     point = planned.point
     if point.driver != "local":
         raise NotFound(
             f'create {point.name}: error looking up volume plugin {point.driver}: plugin "{point.driver}" not found'
         )
-    if point.options.get("driver_options"):
-        raise Unsupported(
-            f"create {point.name}: options of the local volume driver are not supported: make the volume first"
-        )
-    if point.anonymous:
-        point.name, point.source = await deps.volumes.ensure_anonymous()
+    labels = {ANONYMOUS: ""} if point.anonymous else {}
+    point.source, new = await deps.volumes.ensure(
+        point.name, labels=labels | point.options.get("labels", {}), options=point.options.get("driver_options")
+    )
+    if new:
         deps.events.publish("volume", "create", point.name, {"driver": point.driver})
-        undo.push("remove volume", _drop, deps, point.name)
-    else:
-        point.source, new = await deps.volumes.ensure(point.name, labels=point.options.get("labels"))
-        if new:
-            deps.events.publish("volume", "create", point.name, {"driver": point.driver})
+        if point.anonymous:
+            undo.push("remove volume", _drop, deps, point.name)
+    if deps.volumes.needs_mount(point.name):
+        point.options = {**point.options, "now": True}
     if planned.copy_up:
-        await copy_up(deps, image, point)
+        async with deps.locks.hold(("populate", point.name)):
+            await copy_up(deps, image, point, container_id)
+
+
+def volumes_of(container: Container) -> list[str]:
+    return [point.name for point in container.row.mounts if point.type == "volume"]
+
+
+async def take_volumes(deps: Deps, container: Container) -> None:
+    """Volumes with options are mounted for it. Raises: Internal, Unsupported, InvalidArgument, Unavailable."""
+    for name in volumes_of(container):
+        await deps.volumes.take(name, container.id)
+
+
+async def give_volumes_back(deps: Deps, container: Container) -> None:
+    """It has ended, or never ran."""
+    for name in volumes_of(container):
+        await deps.volumes.give_back(name, container.id)
 
 
 def publish_mounts(deps: Deps, container: Container, action: str) -> None:
@@ -80,4 +109,7 @@ def publish_mounts(deps: Deps, container: Container, action: str) -> None:
 
 
 def _drop(deps: Deps, name: str) -> None:
-    deps.tasks.start(deps.volumes.remove(name), f"remove volume {name[:12]}")
+    from berth.engine.containers.remove import users_of_volume
+
+    work = deps.volumes.remove(name, partial(users_of_volume, deps, name))
+    deps.tasks.start(work, f"remove volume {name[:12]}")

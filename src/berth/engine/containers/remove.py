@@ -5,6 +5,7 @@ between any two leaves either a container that can be removed again or nothing.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from berth.base.errors import Conflict, InvalidArgument
@@ -96,13 +97,14 @@ async def remove_locked(deps: Deps, container: Container, *, volumes: bool) -> N
     removal.set_result(None)
     if volumes:
         for mount in row.mounts:
-            if mount.type == "volume" and mount.anonymous and not users_of_volume(deps, mount.name):
-                await deps.volumes.remove(mount.name)
+            if mount.type == "volume" and mount.anonymous:
+                await deps.volumes.remove(mount.name, partial(users_of_volume, deps, mount.name))
 
 
 def users_of_volume(deps: Deps, name: str) -> list[str]:
-    """Ids of the containers that mount a volume."""
-    return [c.id for c in deps.containers if any(m.type == "volume" and m.name == name for m in c.row.mounts)]
+    """Ids of the containers that mount a volume, of those that are being created too."""
+    known = [c.id for c in deps.containers if any(m.type == "volume" and m.name == name for m in c.row.mounts)]
+    return known + sorted(deps.volumes.claims(name) - set(known))
 
 
 async def prune(deps: Deps, filters: dict[str, list[str]]) -> dict[str, Any]:

@@ -440,7 +440,7 @@ def render_mount(mount: MountPoint) -> dict[str, Any]:
             "",
             ["bind", "ro", *(f"berth.layer={d}" for d in mount.options["lower"]), *subpath],
         )
-    now = ["berth.now"] if mount.type == "bind" else []  # nothing is mounted below a volume of ours
+    now = ["berth.now"] if mount.type == "bind" or mount.options.get("now") else []  # else nothing is mounted below
     options = [mount.options.get("bind", "rbind"), mount.propagation or "rprivate", *subpath, *now]
     if not mount.rw:
         # Docker's "ro" reaches what is mounted below, where the mount itself takes it along

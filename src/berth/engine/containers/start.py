@@ -29,7 +29,7 @@ from berth.engine.containers.devices import resolve_devices, select_drivers
 from berth.engine.containers.endpoints import allocate, ports_wished, publish_network, resolvers_of
 from berth.engine.containers.exits import on_shim_event
 from berth.engine.containers.links import link_env, refresh_parents
-from berth.engine.containers.mounting import publish_mounts
+from berth.engine.containers.mounting import give_volumes_back, publish_mounts, take_volumes
 from berth.engine.containers.network_files import give_files, write_network_files
 from berth.engine.containers.options import DEFAULT_MAX_FILE, DEFAULT_MAX_SIZE
 from berth.engine.containers.record import Container
@@ -137,6 +137,8 @@ async def _launch(deps: Deps, container: Container) -> None:
     endpoints: list[Endpoint] = []
     try:
         failpoints.hit("start.claimed")
+        if row.mounts:
+            await take_volumes(deps, container)
         await allocate(deps, container, endpoints)
         files = write_network_files(deps, container, endpoints)
         if joined.userns is not None:
@@ -188,6 +190,7 @@ async def _launch(deps: Deps, container: Container) -> None:
         row.pid = 0
         shim.on_event = None
         await shim.discard()
+        await give_volumes_back(deps, container)
         await deps.networks.release(endpoints)
         if isinstance(err, OSError):
             raise from_oserror(err, f"start container {row.name}") from err

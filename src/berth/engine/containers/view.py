@@ -17,10 +17,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
 from berth.base.errors import Conflict, from_oserror
+from berth.base.ids import new_id
 from berth.engine import userns
 from berth.engine.apart import apart
 from berth.engine.containers import network_files
 from berth.engine.containers.deps import Deps
+from berth.engine.containers.mounting import volumes_of
 from berth.engine.containers.record import Container
 from berth.engine.containers.runtime_spec import render_mount
 from berth.engine.userns import IdMap, map_of
@@ -110,7 +112,11 @@ async def _open_stopped(deps: Deps, container: Container, write: bool) -> View:
     rootfs = deps.images.rootfs(container.id, volatile=container.auto_remove)
     worn = deps.images.worn(container.id)
     id_map = map_of(worn) if worn else None
-    entries = _entries(deps, container)
+    async with deps.volumes.taken(volumes_of(container), f"view {new_id()}"):  # the view's own mounts keep them
+        return await _open_places(rootfs, _entries(deps, container), write, id_map)
+
+
+async def _open_places(rootfs: OverlayRootfs, entries: list[Entry], write: bool, id_map: IdMap | None) -> View:
     if not write:
         if await asyncio.to_thread(_lacks_places, rootfs, entries):
             (await apart(lambda: _enter(rootfs, entries))).close()  # makes them
