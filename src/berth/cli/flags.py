@@ -44,16 +44,22 @@ class Flag:
         return f"-{self.short}, --{self.name}" if self.short else f"--{self.name}"
 
 
-FORMAT = Flag(
-    "format", "string",
-    "Format output using a custom template:\n"
+_CUSTOM = "Format output using a custom template:\n"
+_AS_TABLE = (
     "'table':            Print output in table format with column headers (default)\n"
     "'table TEMPLATE':   Print output in table format using the given Go template\n"
+)
+_AS_TEMPLATE = (
     "'json':             Print in JSON format\n"
     "'TEMPLATE':         Print output using the given Go template.\n"
-    "Refer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates",
-)  # fmt: skip
+    "Refer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"
+)
+FORMAT = Flag("format", "string", _CUSTOM + _AS_TABLE + _AS_TEMPLATE)
 """``--format`` of a list."""
+FORMAT_OF_EACH = Flag("format", "string", _CUSTOM + _AS_TEMPLATE)
+"""``--format`` of what comes one by one, without a table."""
+FORMAT_OF_ONE = Flag("format", "string", FORMAT_OF_EACH.help, "f")
+"""The same for one object."""
 
 
 class UsageError(InvalidArgument):

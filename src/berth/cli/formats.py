@@ -27,6 +27,14 @@ def parse(format_: str, *, name: str = "", strict: bool = False, what: str = "te
         raise Failed(f"{what}: {err.message}", UNUSABLE) from err
 
 
+def print_list(found: list[Any], *, compact: bool) -> None:
+    """What ``inspect`` prints without a template: a JSON array, on one line for ``--format json``."""
+    import json
+
+    shape: dict[str, Any] = {"separators": (",", ":")} if compact else {"indent": 4}
+    print(json.dumps(found, ensure_ascii=False, **shape) if found else "[]")
+
+
 def print_each(template: Template, values: Iterable[Any], *, what: str = "template parsing error: ") -> None:
     """Each value as a line, also the one that ends in an error. Raises: Failed."""
     from berth.cli.gotemplate import ExecuteError

@@ -8,7 +8,7 @@ import sys
 from berth.base.errors import BerthError, InvalidArgument
 from berth.cli import config, contexts, table
 from berth.cli.command import PROGRAM, Command, Failed
-from berth.cli.flags import FORMAT, Flag, UsageError
+from berth.cli.flags import FORMAT, FORMAT_OF_ONE, Flag, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -191,11 +191,11 @@ def _description(context: contexts.Context) -> str:
 
 
 def inspect(engine: Engine, flags: Flags) -> int:
-    template = None
-    if flags.text("format"):
-        from berth.cli import formats
+    from berth.cli import formats
 
-        template = formats.parse(flags.text("format"), strict=True)
+    format_, template = flags.text("format"), None
+    if format_ and format_ != "json":
+        template = formats.parse(format_, strict=True)
     found, failures = [], []
     for name in flags.args or [current()]:
         try:
@@ -205,9 +205,7 @@ def inspect(engine: Engine, flags: Flags) -> int:
     if template is not None:
         formats.print_each(template, found)
     else:
-        import json
-
-        print(json.dumps(found, indent=4, ensure_ascii=False) if found else "[]")
+        formats.print_list(found, compact=format_ == "json")
     sys.stdout.flush()
     for line in failures:
         print(line, file=sys.stderr)
@@ -387,7 +385,7 @@ COMMANDS = {
     ),
     "inspect": _command(
         "[OPTIONS] [CONTEXT] [CONTEXT...]", "Display detailed information on one or more contexts",
-        [Flag("format", "string", "Format output: json, or a Go template", "f")], (0, -1), inspect,
+        [FORMAT_OF_ONE], (0, -1), inspect,
     ),
     "export": _command(
         "[OPTIONS] CONTEXT [FILE|-]", "Export a context to a tar archive FILE or a tar stream on STDOUT.", [], (1, 2), export

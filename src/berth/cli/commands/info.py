@@ -8,7 +8,7 @@ import berth
 from berth.base.errors import BerthError
 from berth.cli.command import Command, sentence
 from berth.cli.commands.system import context_name
-from berth.cli.flags import Flag
+from berth.cli.flags import FORMAT_OF_ONE
 from berth.spec.units import bytes_size
 
 TYPE_CHECKING = False
@@ -153,6 +153,6 @@ def _registries(registry: dict[str, Any]) -> list[str]:
 COMMANDS = {
     "info": Command(
         "[OPTIONS]", "Display system-wide information",
-        [Flag("format", "string", "Format output: json, or a Go template", "f")], (0, 0), info,
+        [FORMAT_OF_ONE], (0, 0), info,
     ),
 }  # fmt: skip

@@ -7,7 +7,7 @@ import sys
 from berth.base.errors import BerthError, InvalidArgument, NotFound
 from berth.cli.command import Command, sentence
 from berth.cli.commands.image_archives import oci_platform
-from berth.cli.flags import Flag
+from berth.cli.flags import FORMAT_OF_ONE, Flag
 from berth.client.engine import query, quote
 
 TYPE_CHECKING = False
@@ -34,11 +34,11 @@ _OTHER_PATHS = {"config": "/configs/{}", "node": "/nodes/{}", "plugin": "/plugin
 
 
 def _inspect(engine: Engine, flags: Flags, kinds: Sequence[str]) -> int:
+    from berth.cli import formats
+
     format_ = flags.text("format")
     template = None
-    if format_:
-        from berth.cli import formats
-
+    if format_ and format_ != "json":
         template = formats.parse(format_, strict=True)
     if flags.knows("as") and flags.given("as"):
         return _as(engine, flags)
@@ -54,7 +54,7 @@ def _inspect(engine: Engine, flags: Flags, kinds: Sequence[str]) -> int:
         except BerthError as err:
             failures.append(sentence(err))
     if template is None:
-        _print_whole(found)
+        formats.print_list(found, compact=format_ == "json")
     elif not found:
         print()
     else:
@@ -95,12 +95,6 @@ def _as(engine: Engine, flags: Flags) -> int:
     return 1 if failed else 0
 
 
-def _print_whole(found: list[Any]) -> None:
-    import json
-
-    print(json.dumps(found, indent=4, ensure_ascii=False) if found else "[]")
-
-
 def _find(engine: Engine, ref: str, kinds: Sequence[str], more: dict[str, str]) -> Any:
     """``more``: the query, by kind."""
     for kind in kinds:
@@ -126,7 +120,7 @@ def _of(kinds: Sequence[str], usage: str, help_: str) -> Command:
                 raise InvalidArgument(f'unknown type: "{chosen[0]}": must be one of {known}')
         return _inspect(engine, flags, chosen)
 
-    options = [Flag("format", "string", "Format output: json, or a Go template", "f")]
+    options = [FORMAT_OF_ONE]
     if "container" in kinds:
         options.append(
             Flag("as", "string", "Print the command that would make a container again: run", choices=("run",))

@@ -8,7 +8,7 @@ import time
 from berth.base.errors import InvalidArgument
 from berth.cli import table
 from berth.cli.command import Command
-from berth.cli.flags import Flag
+from berth.cli.flags import FORMAT, Flag
 from berth.client.engine import query
 from berth.spec.units import human_duration, human_size
 
@@ -186,7 +186,7 @@ COMMANDS = {
         [
             Flag("all", "bool", "Show all containers (default shows just running)", "a"),
             Flag("filter", "filter", "Filter output based on conditions provided", "f"),
-            Flag("format", "string", "Format output: table, json, or a Go template"),
+            FORMAT,
             Flag("last", "int", "Show n last created containers (includes all states)", "n", "-1"),
             Flag("latest", "bool", "Show the latest created container (includes all states)", "l"),
             Flag("no-trunc", "bool", "Don't truncate output"),

@@ -10,7 +10,7 @@ import berth
 from berth.base.errors import BerthError
 from berth.cli.command import Command, sentence
 from berth.cli.commands.ps import parse_filters
-from berth.cli.flags import Flag
+from berth.cli.flags import FORMAT_OF_EACH, FORMAT_OF_ONE, Flag
 from berth.cli.timestamps import timestamp
 from berth.client import quick_json
 from berth.client.dial import dial
@@ -187,14 +187,13 @@ def dial_stdio(engine: Engine, flags: Flags) -> int:
     return 0
 
 
-_FORMAT = Flag("format", "string", "Format output: json, or a Go template", "f")
 COMMANDS = {
-    "version": Command("[OPTIONS]", "Show the Berth version information", [_FORMAT], (0, 0), version),
+    "version": Command("[OPTIONS]", "Show the Berth version information", [FORMAT_OF_ONE], (0, 0), version),
     "events": Command(
         "[OPTIONS]", "Get real time events from the server",
         [
             Flag("filter", "filter", "Filter output based on conditions provided", "f"),
-            Flag("format", "string", "Format output: json, or a Go template"),
+            FORMAT_OF_EACH,
             Flag("since", "string", "Show all events created since timestamp"),
             Flag("until", "string", "Stream events until this timestamp"),
         ],

@@ -11,7 +11,7 @@ from berth.cli.gotemplate.parser import Node, Parser
 from berth.cli.gotemplate.values import MISSING, ExecuteError, Fields, is_true, text, type_name
 
 _ABSENT = object()
-_SPELLINGS = {"ID": "Id", "Id": "ID", "APIVersion": "ApiVersion"}
+_SPELLINGS = {"ID": "Id", "Id": "ID", "APIVersion": "ApiVersion", "HTTPProxy": "HttpProxy", "HTTPSProxy": "HttpsProxy"}
 """Go's name of a field whose JSON name differs."""
 
 
