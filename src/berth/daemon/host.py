@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from berth.base import failpoints
 from berth.base.errors import Conflict, InvalidArgument, from_oserror
 from berth.base.layout import Layout
+from berth.daemon import apparmor
 from berth.daemon.settings import Settings
 from berth.engine import dockremap
 from berth.engine.containers.cgroup_place import is_slice
-from berth.engine.containers.runtime_spec import DEFAULT_PROFILE, MASKED_PATHS, HostFacts, parse_security_opts
+from berth.engine.containers.runtime_spec import MASKED_PATHS, HostFacts, parse_security_opts
 from berth.engine.userns import IdMap, id_map_of
 from berth.kernel import files, idmapped_overlay, lsm, mount
 
@@ -107,15 +108,10 @@ def host_facts(settings: Settings, *, cgroup_v2: bool) -> HostFacts:
     present = tuple(p for p in MASKED_PATHS if os.path.lexists(p))
     ulimits = dict(_ulimit(u) for u in settings["default-ulimit"])
     nodes = sum(1 for name in _names("/sys/devices/system/node") if name[:4] == "node" and name[4:].isdigit())
-    apparmor, profile = lsm.has_apparmor(), lsm.has_profile(DEFAULT_PROFILE)
-    if apparmor and not profile:
-        log.warning(
-            "AppArmor has no profile %s loaded: containers that name none run unconfined by it", DEFAULT_PROFILE
-        )
     id_map = id_map_of(settings["userns-remap"])
     return HostFacts(
         cpus, present + thermal, ulimits, cgroup_v2, tuple(_security_opts(settings)), memory_nodes=max(nodes, 1),
-        lacks=_lacking(cgroup_v2), apparmor=apparmor, apparmor_default=profile,
+        lacks=_lacking(cgroup_v2), apparmor=lsm.has_apparmor(), apparmor_default=apparmor.ensure_default(),
         id_map=id_map, shift=id_map.shift if id_map is not None and not _shows_mapped(settings, id_map) else None,
     )  # fmt: skip
 

@@ -27,6 +27,15 @@ def has_profile(name: str) -> bool:
         return False
 
 
+def own_profile() -> str:
+    """The AppArmor profile of this process."""
+    try:
+        with open("/proc/self/attr/current", encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip("\n\0").rpartition(" (")[0] or "unconfined"
+    except OSError:
+        return "unconfined"
+
+
 def has_selinux() -> bool:
     return os.path.exists("/sys/fs/selinux/enforce")
 

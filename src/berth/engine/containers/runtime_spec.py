@@ -14,10 +14,10 @@ from berth.base.ids import short_id
 from berth.engine.containers.record import ContainerRow, MountPoint
 from berth.engine.userns import IdMap
 from berth.snapshots.shift import Shift
+from berth.spec.apparmor import DEFAULT_PROFILE
 from berth.spec.capabilities import effective
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-DEFAULT_PROFILE = "docker-default"  # of AppArmor
 DEFAULT_SHM_BYTES = 64 << 20
 
 MASKED_PATHS = (
