@@ -195,4 +195,5 @@ def test_create_then_start_attached(engine: Daemon) -> None:
     assert engine.docker("inspect", "-f", "{{.State.Status}}", ident).out == "created\n"
     assert engine.docker("start", "-ai", ident, stdin="through\n").out == "through\n"
     assert engine.docker("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", ident).out == "exited 0\n"
+    assert engine.docker("start", "-ai", ident, stdin="once more\n").out == "once more\n"
     engine.docker("rm", ident)

@@ -28,6 +28,8 @@ class AttachSession:
         self._deps = deps
         self._container = container
         self._plan = plan
+        self._stopped = not container.running
+        self._last_run_ns = container.row.started_ns
 
     @property
     def tty(self) -> bool:
@@ -47,12 +49,19 @@ class AttachSession:
                 await container.shim.attach(options, client.fileno())
             finally:
                 client.close()
-        elif container.row.phase in ("created", "restarting") or not container.exited.is_set():
+        elif self._comes_next():
             container.pending.append(PendingAttach(client, options))
         else:
             client.close()
             return
         publish(self._deps, container, "attach")
+
+    def _comes_next(self) -> bool:
+        """Whether its next run is what the client waits for: ``start --attach`` attaches before it starts."""
+        container = self._container
+        if container.row.phase in ("created", "restarting") or not container.exited.is_set():
+            return True
+        return self._stopped and container.row.started_ns == self._last_run_ns  # else it ran and ended meanwhile
 
     async def _replay(self, client: socket.socket) -> None:
         query = LogQuery(self._plan.stdout, self._plan.stderr, False, None, None, False, None, False)
