@@ -6,9 +6,12 @@ import base64
 import contextlib
 import io
 import json
+import os
+import signal
 import socket
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ import pytest
 from harness import leaks, reference
 from harness.attack import shared_folder
 from harness.daemon import Daemon, UnixConnection
-from harness.eventually import eventually
+from harness.eventually import PATIENCE, eventually
 
 pytestmark = pytest.mark.root
 
@@ -250,3 +253,24 @@ def test_nothing_stays_mounted(engine: Daemon) -> None:
             assert engine.api("PUT", PATH + "/shared", tar_of(("came", FILE, b"x"))).status == 200
         assert leaks.difference(engine.at_rest, engine.picture()) == before
         engine.docker("rm", "box")
+
+
+def test_an_init_that_ended_before_its_shim_says_so(engine: Daemon) -> None:
+    """Who reads meanwhile waits for the news, and does not keep them out."""
+    engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+    pid = engine.inspect("box")["State"]["Pid"]
+    status = Path(f"/proc/{pid}/status").read_text()
+    shim = int(next(line.split()[1] for line in status.splitlines() if line.startswith("PPid")))
+    os.kill(shim, signal.SIGSTOP)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: "State:\tZ" in Path(f"/proc/{pid}/status").read_text())
+        with ThreadPoolExecutor(1) as reader:
+            answer = reader.submit(engine.api, "GET", "/containers/box/archive?path=/etc/passwd")
+            with pytest.raises(TimeoutError):
+                answer.result(timeout=0.3)
+            os.kill(shim, signal.SIGCONT)
+            assert answer.result(timeout=5 * PATIENCE).status == 200
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(shim, signal.SIGCONT)

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
-from berth.base.errors import Conflict, from_oserror
+from berth.base.errors import Conflict, Internal, from_oserror
 from berth.base.ids import new_id
 from berth.engine import userns
 from berth.engine.apart import apart
@@ -61,27 +61,40 @@ async def viewing(deps: Deps, container: Container, *, write: bool) -> AsyncIter
     Raises: Conflict (being removed), Internal.
     """
     async with AsyncExitStack() as held:
-        async with AsyncExitStack() as locked:
-            await locked.enter_async_context(deps.locks.hold(container.id))
-            view = await open_view(deps, container, write=write)
-            held.callback(view.close)
-            if write and not view.live:
-                held.push_async_exit(locked.pop_all())
+        while True:
+            async with AsyncExitStack() as locked:
+                await locked.enter_async_context(deps.locks.hold(container.id))
+                view = await open_view(deps, container, write=write)
+                if view is not None:
+                    held.callback(view.close)
+                    if write and not view.live:
+                        held.push_async_exit(locked.pop_all())
+                    break
+            await _news_of_exit(container)  # without the lock: who brings them takes it
         yield view
 
 
-async def open_view(deps: Deps, container: Container, *, write: bool) -> View:
-    """Locks: the container's is held. After: the caller closes it. Raises: Conflict, Internal."""
+async def _news_of_exit(container: Container) -> None:
+    """Raises: Internal when none come."""
+    try:
+        async with asyncio.timeout(_EXIT_S):
+            await container.exited.wait()
+    except TimeoutError as err:
+        raise Internal(f"container {container.name} has ended, but its shim does not say so") from err
+
+
+async def open_view(deps: Deps, container: Container, *, write: bool) -> View | None:
+    """None where its init has ended this moment, and the news is under way.
+
+    Locks: the container's is held. After: the caller closes it. Raises: Conflict, Internal.
+    """
     if container.row.phase in ("removing", "dead"):
         raise Conflict(f"container {container.id} is being removed")
     try:
         if container.running:
             root_fd = await asyncio.to_thread(_open_running, container.row.pid, container.id)
-            if root_fd >= 0:
-                remapped = userns.remapped(deps.host.id_map, container.row.host_config)
-                return View(root_fd, -1, deps.host.id_map if remapped else None)
-            async with asyncio.timeout(_EXIT_S):  # its init has ended this moment, and the news is under way
-                await container.exited.wait()
+            remapped = userns.remapped(deps.host.id_map, container.row.host_config)
+            return View(root_fd, -1, deps.host.id_map if remapped else None) if root_fd >= 0 else None
         return await _open_stopped(deps, container, write)
     except OSError as err:
         raise from_oserror(err, f"open the file system of container {container.name}") from err
