@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import subprocess
 import tarfile
@@ -76,7 +77,7 @@ def test_a_copy_is_made_once_and_goes_with_its_image(make_daemon: Callable[..., 
     engine = make_daemon("--userns-remap=default", env=SHIFTED)
 
     def copies() -> list[Path]:
-        return sorted(p for p in Path(engine.data_root).rglob("ids-*") if p.parent.name.isdecimal())
+        return sorted(Path(path) for path in glob.glob(f"{engine.data_root}/snapshots/*/ids-*"))
 
     def layers_size() -> int:
         return int(engine.api("GET", "/system/df").body["LayersSize"])

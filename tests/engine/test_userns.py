@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -70,7 +71,7 @@ def test_files_of_the_image_and_new_ones(engine: Daemon) -> None:
     engine.docker(
         "run", "--name", "box", "busybox", "sh", "-c", "touch /new; chown 1000:50 /new; echo x >> /etc/passwd"
     )
-    found = [p for p in Path(engine.data_root).rglob("new") if p.parent.name == "fs"]
+    found = [Path(path) for path in glob.glob(f"{engine.data_root}/snapshots/*/fs/new")]
     base = first_id(engine) if engine.env == SHIFTED else 0
     assert [(p.stat().st_uid, p.stat().st_gid) for p in found] == [(base + 1000, base + 50)]
     assert engine.docker("start", "-a", "box").code == 0
