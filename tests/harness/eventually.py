@@ -13,7 +13,7 @@ PATIENCE = float(os.environ.get("BERTH_TEST_PATIENCE", "1"))
 
 
 def eventually(what: Callable[[], T], timeout_s: float = 10.0, *, every_s: float = 0.02, why: str = "") -> T:
-    """The first truthy value of ``what``; an AssertionError inside it counts as not yet.
+    """The first truthy value of ``what``; an AssertionError or a missing file inside it counts as not yet.
 
     Raises: AssertionError that tells the last value, or the last failed assertion, after ``timeout_s``.
     """
@@ -26,7 +26,7 @@ def eventually(what: Callable[[], T], timeout_s: float = 10.0, *, every_s: float
             if value:
                 return value
             last = value
-        except AssertionError as err:
+        except (AssertionError, FileNotFoundError) as err:
             last = err
         if time.monotonic() >= deadline:
             raise AssertionError(f"{why or 'the condition'} did not come true within {timeout_s} s; last: {last}")
