@@ -101,6 +101,17 @@ def test_attach(newest: Client) -> None:
     assert b"".join(err for _, err in parts if err) == b"err\n"
 
 
+def test_the_first_words_of_a_fast_program_are_heard(newest: Client) -> None:
+    """docker-py loses what comes in one read with the answer; a start must wait for an attach that was accepted."""
+    container = sleeper(newest)
+    assert {container.exec_run("echo words").output for _ in range(100)} == {b"words\n"}
+    for _ in range(25):
+        brief = newest.containers.create("busybox", ["echo", "words"])
+        stream = brief.attach(stream=True, logs=True)
+        brief.start()
+        assert b"".join(stream) == b"words\n"
+
+
 def test_attach_socket_takes_input(client: Client) -> None:
     container = client.containers.create("busybox", "cat", stdin_open=True, tty=False)
     raw = container.attach_socket(params={"stdin": 1, "stdout": 1, "stream": 1})

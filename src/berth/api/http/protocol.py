@@ -9,9 +9,12 @@ A hijacked connection is given away as the plain socket it is; where it is none 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
 import socket
+import termios
+import time
 from collections.abc import Awaitable, Callable
 from typing import cast
 from urllib.parse import unquote
@@ -287,6 +290,7 @@ class HttpProtocol(asyncio.Protocol):
             sock.close()
             raise ClientGone from err
         transport.abort()
+        await _until_read(sock)
         return sock, early
 
     async def _open_tunnel(
@@ -326,3 +330,24 @@ class HttpProtocol(asyncio.Protocol):
     @property
     def task(self) -> asyncio.Task[None] | None:
         return self._task
+
+
+_READ_WITHIN_S = 0.1
+
+
+async def _until_read(sock: socket.socket) -> None:
+    """Until a client on a unix socket has taken the answer, for a moment at most.
+
+    docker-py reads it through a buffer, and what follows in the same read is lost to it: the first words of a fast program.
+    """
+    if sock.family != socket.AF_UNIX:
+        return
+    left = bytearray(4)
+    deadline = time.monotonic() + _READ_WITHIN_S
+    turns = 0
+    while time.monotonic() < deadline:
+        fcntl.ioctl(sock, termios.TIOCOUTQ, left)  # of a unix socket: what the other side has not read
+        if not any(left):
+            return
+        turns += 1
+        await asyncio.sleep(0 if turns < 50 else 0.001)

@@ -30,6 +30,15 @@ class AttachSession:
         self._plan = plan
         self._stopped = not container.running
         self._last_run_ns = container.row.started_ns
+        self._joining = asyncio.get_running_loop().create_future()
+        container.joining.add(
+            self._joining
+        )  # a start that comes now waits: the program's first words are for this client too
+
+    def _joined(self) -> None:
+        self._container.joining.discard(self._joining)
+        if not self._joining.done():
+            self._joining.set_result(None)
 
     @property
     def tty(self) -> bool:
@@ -37,6 +46,12 @@ class AttachSession:
 
     async def connect(self, client: socket.socket, early: bytes) -> None:
         """Hand the client over; past logs first when they were asked for."""
+        try:
+            await self._connect(client, early)
+        finally:
+            self._joined()
+
+    async def _connect(self, client: socket.socket, early: bytes) -> None:
         container, plan = self._container, self._plan
         if plan.logs:
             await self._replay(client)
@@ -76,6 +91,7 @@ class AttachSession:
 
     def abandon(self) -> None:
         """Nothing was taken yet."""
+        self._joined()
 
 
 async def attach(deps: Deps, ref: str, plan: AttachPlan) -> AttachSession:

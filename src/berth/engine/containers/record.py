@@ -88,7 +88,7 @@ class Container:
     """The row plus what is known only while this daemon runs."""
 
     __slots__ = (
-        "delay_s", "endpoints", "execs", "exited", "health_task", "leaving", "log_finished", "pending", "ports",
+        "delay_s", "endpoints", "execs", "exited", "health_task", "joining", "leaving", "log_finished", "pending", "ports",
         "removal", "restart_task", "row", "shim", "summary", "waiters",
     )  # fmt: skip
 
@@ -98,6 +98,7 @@ class Container:
         self.endpoints: list[Endpoint] = []  # one a network, while it runs
         self.ports: dict[str, Any] = {}
         self.pending: list[PendingAttach] = []
+        self.joining: set[asyncio.Future[None]] = set()  # attaches that were accepted and are not pending yet
         self.waiters: list[tuple[str, asyncio.Future[tuple[int, str | None]]]] = []
         self.execs: set[str] = set()
         self.exited = asyncio.Event()

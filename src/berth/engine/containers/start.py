@@ -43,6 +43,8 @@ from berth.spec.shim import CreateRequest, LogConfig
 EXIT_CANNOT_EXECUTE = 126
 EXIT_NOT_FOUND = 127
 EXIT_FAILED = 128
+JOINING_S = 2.0
+"""How long a start waits for attaches that were accepted, so that they see the first words."""
 
 
 async def start(deps: Deps, ref: str, *, detach_keys: str | None = None) -> None:
@@ -153,6 +155,8 @@ async def _launch(deps: Deps, container: Container) -> None:
         resolve_devices(spec)
         failpoints.hit("start.allocated")
         logging = log_config(deps, container)
+        if container.joining:
+            await asyncio.wait(container.joining, timeout=JOINING_S)
         pending, container.pending = container.pending, []
         shim.on_event = lambda event: on_shim_event(deps, container, event)
         rows, cols = console_size(hc)
@@ -181,6 +185,7 @@ async def _launch(deps: Deps, container: Container) -> None:
         finally:
             for client in clients:
                 client.close()
+        await _attach_late(container, shim)
         failpoints.hit("start.started")
     except BaseException as err:
         container.shim = None
@@ -204,6 +209,20 @@ async def _launch(deps: Deps, container: Container) -> None:
     publish(deps, container, "start")
     if row.id in deps.containers.linked:
         refresh_parents(deps, container)
+
+
+async def _attach_late(container: Container, shim: Shim) -> None:
+    """Clients that came while the start was under way."""
+    late, container.pending = container.pending, []
+    for pending in late:
+        try:
+            await shim.attach(pending.options, pending.client.fileno())
+        except BerthError as err:
+            log.warning(
+                "an attach to container %s: %s", container.name, err
+            )  # it has ended: so does the client's stream
+        finally:
+            pending.client.close()
 
 
 async def _claim(deps: Deps, container: Container, start: StartFacts) -> Shim:
