@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import subprocess
 import tarfile
 import tempfile
@@ -87,6 +88,12 @@ def test_a_diff_applied_to_its_origin_is_its_target(ground: str, old: Any, new: 
     assert trees.look(copied) == trees.look(b)
 
 
+def _without_times_of_whiteouts(seen: dict[bytes, Any]) -> dict[bytes, Any]:
+    """A layer says nothing of them: a whiteout is as old as its making."""
+    whiteout = [stat.S_IFCHR, 0, 0, 0]
+    return {name: [*is_[:4], 0, *is_[5:]] if list(is_[:4]) == whiteout else is_ for name, is_ in seen.items()}
+
+
 @relaxed
 @given(trees.trees, trees.trees)
 def test_an_overlay_layer_written_and_applied_is_the_same_layer(ground: str, old: Any, new: Any) -> None:
@@ -98,7 +105,7 @@ def test_an_overlay_layer_written_and_applied_is_the_same_layer(ground: str, old
     os.mkdir(again)
     apply_layer(io.BytesIO(written(write_diff, a, b)), layer)
     apply_layer(io.BytesIO(written(write_layer, layer)), again)
-    assert trees.look(again) == trees.look(layer)
+    assert _without_times_of_whiteouts(trees.look(again)) == _without_times_of_whiteouts(trees.look(layer))
 
 
 @relaxed
