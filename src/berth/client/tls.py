@@ -55,6 +55,7 @@ class TlsStream:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = settings.context().wrap_bio(self._in, self._out, server_hostname=settings.server_name or host)
         self._sent_end = False
+        self._ahead = b""
         try:
             self._handshake()
         except ssl.SSLCertVerificationError as err:
@@ -93,6 +94,9 @@ class TlsStream:
 
     def recv(self, size: int, /) -> bytes:
         """b"" at the peer's end. Raises: BlockingIOError when the socket is non-blocking and has nothing whole."""
+        if self._ahead:
+            found, self._ahead = self._ahead[:size], self._ahead[size:]
+            return found
         while True:
             try:
                 return self._tls.read(size)
@@ -116,15 +120,24 @@ class TlsStream:
         if self._sent_end:
             return
         self._sent_end = True
+        self._read_ahead()
         try:
             self._tls.unwrap()
         except ssl.SSLError:
             pass  # it wants the peer's goodbye too, which comes when the peer is done
         self._flush()
 
+    def _read_ahead(self) -> None:
+        """Take what has come: with words of the peer still unread, OpenSSL's goodbye ends both directions."""
+        try:
+            while chunk := self._tls.read(_STEP):
+                self._ahead += chunk
+        except ssl.SSLError:
+            pass  # nothing more now, or its end: the next read meets it again
+
     def pending(self) -> bool:
         """Whether bytes wait above the socket, where ``select`` does not see them."""
-        return bool(self._tls.pending() or self._in.pending)
+        return bool(self._ahead or self._tls.pending() or self._in.pending)
 
     def setblocking(self, flag: bool, /) -> None:
         self._sock.setblocking(flag)
