@@ -22,7 +22,7 @@ from harness.daemon import Daemon
 
 pytestmark = pytest.mark.root
 LOOKS = " ".join(f"/proc/[0-9]*/{what}" for what in ("fd", "exe", "cwd", "root"))
-_OWN = re.compile(r"/|/stop|/bin/busybox.*|pipe:.*|/dev/null|/proc/.*|/tmp/btb[^/]*/(out|err)")  # /stop: its own end; the last: its streams
+_OWN = re.compile(r"/|/stop|/bin/busybox.*|pipe:.*|/dev/null|/proc/.*|/tmp/btb[^/]*/(out|err)")  # the last: its streams
 RACER = f"while [ ! -e /stop ]; do ls -l {LOOKS} 2>/dev/null; done"
 
 
