@@ -290,7 +290,11 @@ class HttpProtocol(asyncio.Protocol):
             sock.close()
             raise ClientGone from err
         transport.abort()
-        await _until_read(sock)
+        try:
+            await _until_read(sock)
+        except BaseException:
+            sock.close()
+            raise
         return sock, early
 
     async def _open_tunnel(

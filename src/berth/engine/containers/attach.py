@@ -48,6 +48,9 @@ class AttachSession:
         """Hand the client over; past logs first when they were asked for."""
         try:
             await self._connect(client, early)
+        except BaseException:
+            client.close()
+            raise
         finally:
             self._joined()
 
