@@ -14,6 +14,7 @@ from berth.netd.dns import message as m
 from berth.netd.dns.forward import Forward, Server
 from berth.netd.dns.hosts import HostResolvers
 from berth.netd.dns.names import Member, Names
+from berth.netd.dns.ready import Ready
 from berth.netd.loop import Loop
 
 
@@ -53,6 +54,25 @@ def test_no_packet_breaks_the_parser(packet: bytes) -> None:
         assert len(m.refuse(packet, err.rcode)) in (0, 12)
         return
     assert m.reply(question, m.NOERROR)[:2] == packet[:2]
+
+
+def test_an_answer_is_given_again_until_a_name_changes() -> None:
+    names = Names()
+    ready = Ready(names)
+    one, two = query("web"), query("web", ident=8)
+    question = m.parse(one)
+    ready.put(one, m.reply(question, m.NOERROR, m.addresses(question, ["172.18.0.2"])))
+    assert ready.get(two) == m.reply(m.parse(two), m.NOERROR, m.addresses(question, ["172.18.0.2"]))
+    assert ready.get(query("Web")) is None and ready.get(query("web", size=1232)) is None
+    names.join(member("e", "n", "s", "172.18.0.3", "other"))
+    assert ready.get(two) is None
+
+
+def test_several_containers_of_a_name_take_turns_all_the_same() -> None:
+    ready, one = Ready(Names()), query("web")
+    question = m.parse(one)
+    ready.put(one, m.reply(question, m.NOERROR, m.addresses(question, ["172.18.0.2", "172.18.0.3"])))
+    assert ready.get(one) is None
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ import signal
 import socket
 import sys
 
+from berth.kernel.process import sched_setattr
 from berth.netd.loop import Loop
 from berth.netd.server import Server
 
+_SLICE_NS = 100_000  # the shortest there is
 _NOFILE = 1 << 20  # fs.nr_open's default: what Linux lets anybody have
 
 
@@ -29,6 +31,7 @@ def run(listen: socket.socket | int, table_path: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     _raise_nofile()
+    _take_short_turns()
     _name_process()
     loop = Loop()
     server = Server(loop, listener, table_path)
@@ -45,6 +48,18 @@ def _raise_nofile() -> None:
             return
         except (OSError, ValueError):
             continue
+
+
+def _take_short_turns() -> None:
+    """A name is asked for between two steps of a program: on a busy machine a shorter slice is served sooner, at the same share
+    (Linux 6.12; half the wait, measured with seven runnable processes a core). Older kernels take no notice."""
+    try:
+        sched_setattr(
+            os.SCHED_OTHER, 0, nice=os.getpriority(os.PRIO_PROCESS, 0), priority=0, runtime_ns=_SLICE_NS, deadline_ns=0,
+            period_ns=0,
+        )  # fmt: skip
+    except OSError:
+        pass
 
 
 def _name_process() -> None:

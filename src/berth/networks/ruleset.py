@@ -160,7 +160,6 @@ def desired(
             Chain("postrouting", _postrouting(bridges), Hook("nat", "postrouting", "srcnat")),
             Chain("input", _input(), Hook("filter", "input", "filter")),
             Chain("clamp", _clamp(bridges)),
-            Chain("mangle", (rule(mss.opens_tcp(), st.jump("clamp")),), Hook("filter", "forward", "mangle")),
             *(Chain(b.chain, _to_bridge(b)) for b in bridges),
             Chain("forward", _forward(bridges, guard), Hook("filter", "forward", "filter")),
         ),
@@ -170,7 +169,7 @@ def desired(
 def _raw() -> tuple[Rule, ...]:
     """route_localnet on our bridges lets 127/8 cross links; only the host itself may send there (moby#41872)."""
     return (
-        rule(st.iifname("lo", negated=True), st.daddr(_LOOPBACK), st.drop(), comment="loopback is this host's own"),
+        rule(st.daddr(_LOOPBACK), st.iifname("lo", negated=True), st.drop(), comment="loopback is this host's own"),
     )
 
 
@@ -248,7 +247,10 @@ def _without_nat(mode: str, version: int) -> Iterator[Rule]:
 
 
 def _forward(bridges: tuple[Bridge, ...], guard: frozenset[int]) -> tuple[Rule, ...]:
-    rules = [rule(st.ct_state("established", "related"), st.accept(), comment="most packets are of these")]
+    rules = [
+        rule(mss.opens_tcp(), st.jump("clamp")),  # of both sides: the answer is of an established connection
+        rule(st.ct_state("established", "related"), st.accept(), comment="most packets are of these"),
+    ]
     rules += [
         rule(st.iifname(b.link), st.oifname(b.link, negated=True), st.drop(), comment="internal")
         for b in bridges

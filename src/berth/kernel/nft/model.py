@@ -11,7 +11,7 @@ from typing import NamedTuple
 from berth.kernel.netlink.wire import pack_ip, unpack_ip
 
 HOOKS = {"prerouting": 0, "input": 1, "forward": 2, "output": 3, "postrouting": 4}
-PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "srcnat": 100}
+PRIORITIES = {"raw": -300, "dstnat": -100, "filter": 0, "srcnat": 100}
 FAMILIES = {"inet": 1, "ip": 2, "bridge": 7, "ip6": 10}
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": 132}
 _PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}

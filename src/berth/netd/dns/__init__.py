@@ -2,6 +2,7 @@
 
     message.py    questions and answers on the wire (pure)
     names.py      ``Names``: who is called what in which network (pure)
+    ready.py      ``Ready``: answers that are right until a name changes (pure)
     hosts.py      the host's own resolvers, read anew when /etc/resolv.conf has changed
     forward.py    a question to resolvers outside, one socket each, over UDP or TCP
     service.py    ``Resolver``: one container's sockets; what is answered here and what goes outside

@@ -39,6 +39,8 @@ class Names:
         self._networks: dict[str, _Network] = {}
         self._of: dict[str, dict[str, Member]] = {}  # sandbox → endpoint → member
         self._turn = 0
+        self.changes = 0
+        """Grows with every change: what was known at another count may not be true any more."""
 
     def __len__(self) -> int:
         return len(self._members)
@@ -49,6 +51,7 @@ class Names:
     def join(self, member: Member) -> None:
         """From now on it is known. One of the same endpoint is replaced."""
         self.leave((member.endpoint,))
+        self.changes += 1
         self._members[member.endpoint] = member
         self._of.setdefault(member.sandbox, {})[member.endpoint] = member
         network = self._networks.setdefault(member.network, _Network(member.network_name))
@@ -65,6 +68,7 @@ class Names:
             member = self._members.pop(endpoint, None)
             if member is not None:
                 count += 1
+                self.changes += 1
                 self._forget(member)
         return count
 

@@ -13,9 +13,10 @@ from berth.netd.dns.forward import Forward, Server
 from berth.netd.dns.hosts import HostResolvers
 from berth.netd.dns.message import Question
 from berth.netd.dns.names import Names
+from berth.netd.dns.ready import Ready
 from berth.netd.loop import READ, WRITE, Loop, Timer
 
-_BATCH = 64
+_DATAGRAM_MAX = m.OUR_UDP_SIZE
 _UNDER_WAY_MAX = 512  # questions of one container that wait for an answer from outside
 _CONNECTIONS_MAX = 64
 _IDLE_S = 10.0
@@ -61,9 +62,10 @@ class Sandbox:
         self._home_fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._under_way: set[Forward] = set()
         self._connections: set[_Connection] = set()
+        self._ready = Ready(names)
         for sock in (udp, tcp):
             sock.setblocking(False)
-        loop.watch(udp.fileno(), READ, self._datagrams)
+        loop.watch(udp.fileno(), READ, self._datagram)
         loop.watch(tcp.fileno(), READ, self._accept)
 
     def close(self) -> None:
@@ -78,13 +80,17 @@ class Sandbox:
         os.close(self._netns_fd)
         os.close(self._home_fd)
 
-    def _datagrams(self, _events: int) -> None:
-        for _ in range(_BATCH):
-            try:
-                packet, asker = self._udp.recvfrom(65535)
-            except OSError:
-                return
-            self._ask(packet, False, lambda raw, asker=asker: self._send(raw, asker))  # type: ignore[misc]
+    def _datagram(self, _events: int) -> None:
+        """One a turn: who asks without end keeps nobody else waiting."""
+        try:
+            packet, asker = self._udp.recvfrom(_DATAGRAM_MAX)
+        except OSError:
+            return
+        known = self._ready.get(packet)
+        if known is not None:
+            self._send(known, asker)
+        else:
+            self._ask(packet, False, lambda raw: self._send(raw, asker))
 
     def _send(self, packet: bytes, asker: tuple[str, int]) -> None:
         try:
@@ -113,6 +119,8 @@ class Sandbox:
             return
         local = self._local(question, 65535 if tcp else question.udp_size)
         if local is not None:
+            if not tcp:
+                self._ready.put(packet, local)
             answer(local)
         else:
             self._forward(question, packet, tcp, answer)
