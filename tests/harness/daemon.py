@@ -156,12 +156,7 @@ class Daemon:
         """Take away by force what an engine that is not running left."""
         ident = self.instance_id
         if ident:
-            for _ in range(3):
-                for pid, _name in list(leaks.processes(ident, self.run_root)):
-                    _kill(pid)
-                time.sleep(0.02)
-                if not list(leaks.processes(ident, self.run_root)):
-                    break
+            self.end_processes()
             _remove_cgroups(ident)
             for family in ("inet", "ip", "ip6", "bridge"):
                 subprocess.run(["nft", "delete", "table", family, f"berth_{ident}"], capture_output=True)
@@ -170,6 +165,15 @@ class Daemon:
         for point in reversed(_mounts_below(self.root)):
             subprocess.run(["umount", "-l", point], capture_output=True)
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def end_processes(self) -> None:
+        """Kill what an engine that is not running left."""
+        for _ in range(3):
+            for pid, _name in list(leaks.processes(self.instance_id, self.run_root)):
+                _kill(pid)
+            time.sleep(0.02)
+            if not list(leaks.processes(self.instance_id, self.run_root)):
+                break
 
     # --- looking ------------------------------------------------------------------------------------------------
 

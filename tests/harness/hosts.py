@@ -24,17 +24,32 @@ class Hosts:
 
     def __init__(self, stack: ExitStack, *options: str) -> None:
         self._options = options
-        rooms = [Room() for _ in range(3)]
-        for room in rooms:
-            stack.callback(room.close)
+        self._stack = stack
+        rooms = [self._room() for _ in range(3)]
         self.store_room, self.east_room, self.west_room = rooms
-        self.wire = self.east_room.wire(self.west_room, ["10.99.0.1/24"], ["10.99.0.2/24"])
         self.store_room.wire(self.east_room, ["10.99.1.1/24"], ["10.99.1.2/24"])
-        self.store_room.wire(self.west_room, ["10.99.2.1/24"], ["10.99.2.2/24"])
+        self._wire_west()
         self.etcd = EtcdServer(self.store_room, "127.0.0.1").start()
         stack.callback(self.etcd.close)
         self.east = self._daemon(stack, self.east_room, "10.99.1.1", "10.99.0.1")
         self.west = self._daemon(stack, self.west_room, "10.99.2.1", "10.99.0.2:2376")
+
+    def _room(self) -> Room:
+        room = Room()
+        self._stack.callback(room.close)
+        return room
+
+    def _wire_west(self) -> None:
+        self.wire = self.east_room.wire(self.west_room, ["10.99.0.1/24"], ["10.99.0.2/24"])
+        self.store_room.wire(self.west_room, ["10.99.2.1/24"], ["10.99.2.2/24"])
+
+    def reboot_west(self) -> None:
+        """West loses its power and comes back: everything of the kernel's is new, what is on its disk is there."""
+        self.west.power_off()
+        self.west_room.close()
+        self.west.room = self.west_room = self._room()
+        self._wire_west()
+        self.west.start()
 
     def _daemon(self, stack: ExitStack, room: Room, store: str, advertise: str) -> RoomDaemon:
         daemon = RoomDaemon(

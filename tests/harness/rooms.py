@@ -23,7 +23,7 @@ _CONNECT = """
 import socket, sys
 address, port, kind = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 family = socket.AF_INET6 if ":" in address else socket.AF_INET
-sock = socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
+sock = socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM, 132 if kind == "sctp" else 0)
 sock.settimeout(float(sys.argv[4]))
 try:
     sock.connect((address, port))
@@ -43,14 +43,24 @@ def udp(family):
         words, peer = sock.recvfrom(2048)
         sock.sendto(("from " + peer[0]).encode(), peer)
 def tcp(family):
-    sock = socket.create_server(("", port), family=family, backlog=64)
+    accept(socket.create_server(("", port), family=family, backlog=64))
+def sctp(family):
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM, 132)
+    except OSError:
+        return  # not this kernel
+    if family == socket.AF_INET6: sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    sock.bind(("", port))
+    sock.listen(64)
+    accept(sock)
+def accept(sock):
     while True:
         client, peer = sock.accept()
         client.sendall(("from " + peer[0] + "\\n").encode())
         client.close()
 port = int(sys.argv[1])
 for family in (socket.AF_INET, socket.AF_INET6):
-    for work in (udp, tcp):
+    for work in (udp, tcp, sctp):
         threading.Thread(target=work, args=(family,)).start()
 print("ready", flush=True)
 sys.stdin.read()
@@ -209,7 +219,7 @@ class Room:
         return UdpClient(self.enter, address, port)
 
     def serve(self, port: int) -> None:
-        """A TCP and UDP server on both IP versions that says who came."""
+        """A TCP, UDP and (where the kernel has it) SCTP server on both IP versions that says who came."""
         self._more.append(serve_in(self.enter, port))
 
     def close(self) -> None:
@@ -278,9 +288,20 @@ class RoomDaemon(Daemon):
             self.serve(name, serving)
         return dict(self.inspect(name)["NetworkSettings"]["Networks"])
 
-    def close(self) -> None:
+    def power_off(self) -> None:
+        """The daemon and everything of its containers is gone at once, and so is what was in /run."""
+        self.kill9()
+        self._end_servers()
+        self.end_processes()
+        shutil.rmtree(self.run_root)
+
+    def _end_servers(self) -> None:
         for server in self._servers:
             end(server)
+        self._servers = []
+
+    def close(self) -> None:
+        self._end_servers()
         super().close()
 
 

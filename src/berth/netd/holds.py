@@ -1,4 +1,7 @@
-"""The held ports: a bound socket each (listening, for TCP: a bound one alone doesn't keep others out), some of them carried."""
+"""The held ports: a bound socket each (listening, for TCP: a bound one alone doesn't keep others out), some of them carried.
+
+SCTP is not carried: who comes to its socket, by ``::1``, is refused.
+"""
 
 from __future__ import annotations
 
@@ -126,10 +129,10 @@ def _bind(hold: Hold, port: int) -> socket.socket:
     try:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not both))
-        if kind == socket.SOCK_STREAM:  # a connection carried before may linger in TIME_WAIT
+        if hold.proto == "tcp":  # a connection carried before may linger in TIME_WAIT
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("::" if both else hold.host_ip, port))
-        if kind == socket.SOCK_STREAM:
+        if hold.proto == "tcp":
             sock.listen(_BACKLOG if hold.carried else 1)
     except OSError:
         sock.close()

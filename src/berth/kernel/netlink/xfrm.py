@@ -18,15 +18,18 @@ import os
 import struct
 from typing import NamedTuple
 
+from berth.kernel.netlink import filters
 from berth.kernel.netlink.sock import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Message, Netlink, Request
 from berth.kernel.netlink.wire import attr, attrs, pack_ip, unpack_ip
 
 NETLINK_XFRM = 6
 NEWSA, DELSA, GETSA, NEWPOLICY, DELPOLICY, GETPOLICY, UPDPOLICY = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x19
+FLUSHSA, FLUSHPOLICY = 0x1C, 0x1D
 IN, OUT = 0, 1
 KEY_BYTES = 36
 """AES-256 and the salt of its nonces."""
 
+_GROUP_STATES, _GROUP_POLICIES = 3, 4
 _TMPL, _ALG_AEAD, _REPLAY_ESN = 5, 18, 23
 _ESP, _UDP, _TRANSPORT = 50, 17, 0
 _ALLOW, _BLOCK = 0, 1
@@ -74,6 +77,16 @@ class Policy(NamedTuple):
 def open_xfrm() -> Netlink:
     """Raises: OSError (EPROTONOSUPPORT: this kernel has no IPsec)."""
     return Netlink(NETLINK_XFRM)
+
+
+def watch_removals() -> Netlink:
+    """A socket, not blocking, that becomes readable when states or policies went away. Raises: OSError."""
+    nl = open_xfrm()
+    nl.sock.setblocking(False)
+    filters.only_types(nl.sock, (DELSA, DELPOLICY, FLUSHSA, FLUSHPOLICY))
+    for group in (_GROUP_STATES, _GROUP_POLICIES):
+        nl.subscribe(group)
+    return nl
 
 
 def has_esp(version: int = 4) -> bool:

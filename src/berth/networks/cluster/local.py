@@ -107,6 +107,17 @@ class Local:
             self._tunnels = tunnels
         self._esp = msgspec.structs.replace(self._esp, newest=view.secrets.keys[-1].id)
 
+    async def encrypt_anew(self, view: View) -> None:
+        """States or policies of IPsec went away: they are there again, under a new nonce where the kernel's counters went too."""
+        async with self._lock:
+            self._esp = self._tunnels = None
+            try:
+                if self.encrypts:
+                    await self.parts.call(self.parts.close_port)
+                await self._encrypt(view)
+            except (BerthError, OSError) as err:
+                log.error("encryption between hosts: %s", err)
+
     def missing(self, view: View) -> list[NetworkRecord]:
         """Networks with containers here that the store does not know any more."""
         return [n for n in self.shared if n.id not in view.networks and self.in_use(n) and n.id not in self.removing]

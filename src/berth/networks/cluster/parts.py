@@ -31,6 +31,7 @@ class Parts(NamedTuple):
     reach: Callable[[NetworkRecord, Iterable[str]], None]  # other hosts' addresses
     names: Callable[[Sequence[Member]], None]  # of containers on other hosts
     nonce: Callable[[], str]
+    close_port: Callable[[], None]
     encrypt: Callable[[Sequence[Tunnel]], None]
 
     @classmethod
@@ -39,5 +40,6 @@ class Parts(NamedTuple):
         overlay = cast("OverlayDriver", state.drivers["overlay"])
         return cls(
             state.networks, state.live, state.addresses, db, state.call, catalog.check_free, catalog.make, catalog.unmake,
-            overlay.set_peers, state.resolver.set_remote, state.esp.nonce, state.esp.reconcile,
+            overlay.set_peers, state.resolver.set_remote, state.esp.nonce, state.esp.close_port,
+            state.esp.reconcile,
         )  # fmt: skip

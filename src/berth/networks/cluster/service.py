@@ -13,6 +13,7 @@ from typing import Any
 
 from berth.base.errors import BerthError, Conflict, ResourceExhausted, Unavailable
 from berth.networks.cluster.claims import Claims
+from berth.networks.cluster.esp_watch import EspWatch
 from berth.networks.cluster.etcd import Etcd
 from berth.networks.cluster.local import Local
 from berth.networks.cluster.parts import Parts
@@ -41,6 +42,7 @@ class Cluster:
         self._view = View(self._keys, instance_id)
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: list[asyncio.Task[None]] = []
+        self._esp_watch = EspWatch(self._encrypt_anew)
 
     async def start(self, parts: Parts) -> None:
         """Join; waits a moment for the store, and goes on without it."""
@@ -53,11 +55,13 @@ class Cluster:
         for work, name in ((self._session.run(), "cluster store"), (self._rotate(), "rotation of secrets")):
             self._tasks.append(loop.create_task(work, name=name))
             self._tasks[-1].add_done_callback(_ended)
+        self._watch_esp()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._session.connected.wait(), _FIRST_PICTURE_S)
 
     async def stop(self) -> None:
         """A host without containers is gone for the others at once, one with containers when its lease ends."""
+        self._esp_watch.stop()
         for task in self._tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -125,6 +129,17 @@ class Cluster:
             if self._view.secrets is None:
                 await self._claims.secrets()
             self._session.push_soon()
+        self._watch_esp()
+
+    def _watch_esp(self) -> None:
+        if self._local.encrypts:
+            self._esp_watch.start()
+        else:
+            self._esp_watch.stop()
+
+    async def _encrypt_anew(self) -> None:
+        await self._local.encrypt_anew(self._view)
+        self._session.push_soon()
 
     async def _rotate(self) -> None:
         """New secrets for encrypted networks, by whichever host finds them old first."""

@@ -1,7 +1,8 @@
 """What macvlan and ipvlan stand on: a link of the host's, a VLAN of one, or a dummy that leads nowhere.
 
     -o parent=eth0        used as it is, never changed
-    -o parent=eth0.50     the VLAN 50 of eth0 (802.1Q): made with the network and removed with it, unless it was there
+    -o parent=eth0.50     the VLAN 50 of eth0 (802.1Q): made with the network and removed with the last one on it, unless it
+                          was there
     no parent, --internal a dummy link of the network's own: containers of this host see one another, and nobody else
 
 Links that we made carry the alias ``berth:<instance>``.
@@ -29,17 +30,23 @@ class OnParent(Bare):
     def __init__(self, nl: Netlink, instance_id: str) -> None:
         self._nl = nl
         self._alias = alias_of(instance_id)
+        self._users: dict[str, set[str]] = {}  # which networks stand on a parent
 
     def data(self, network: NetworkRecord) -> bytes:
         """What the kernel's kind of link wants to know, encoded. Raises: InvalidArgument (an option)."""
         raise NotImplementedError
 
     def ensure(self, network: NetworkRecord) -> None:
+        self._users.setdefault(network.link, set()).add(network.id)
         check_kind(self._nl, self.name)
         ensure_parent(self._nl, network, self._alias)
 
     def remove(self, network: NetworkRecord) -> None:
-        remove_parent(self._nl, network, self._alias)
+        users = self._users.get(network.link, set())
+        users.discard(network.id)
+        if not users:
+            self._users.pop(network.link, None)
+            remove_parent(self._nl, network, self._alias)
 
     def attach(self, network: NetworkRecord, endpoint: Endpoint, netns_fd: int) -> None:
         mtu = int(network.options.get(MTU_OPTION) or 0)
