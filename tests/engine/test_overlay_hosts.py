@@ -156,15 +156,25 @@ def test_both_ip_versions(hosts: Hosts) -> None:
 
 
 def test_links_that_are_taken_away_come_back(hosts: Hosts) -> None:
+    """The VXLAN link, the bridge and a container's own, deleted from either side: back in a moment, and the traffic with it."""
     made = hosts.east.docker("network", "create", "-d", "overlay", "wide").out.strip()
     eventually(lambda: "wide" in names(hosts.west))
     run(hosts.east, "sun", "--network", "wide")
     run(hosts.west, "moon", "--network", "wide")
     eventually(lambda: pings(hosts.east, "sun", "moon"))
-    for name in (f"vx-{made[:12]}", f"ov-{made[:12]}"):
-        hosts.west_room.run("ip", "link", "delete", name)
+    moon_pid = str(hosts.west.inspect("moon")["State"]["Pid"])
+
+    def links() -> set[str]:
+        return {line.split(": ")[1].split("@")[0] for line in hosts.west_room.run("ip", "-o", "link").splitlines()}
+
+    before = links()
+    (outer,) = (name for name in before if name.startswith("bv"))
+    for name in (f"vx-{made[:12]}", f"ov-{made[:12]}", outer, "eth0"):
+        inside = ("nsenter", "-t", moon_pid, "-n", "--") if name == "eth0" else ()
+        hosts.west_room.run(*inside, "ip", "link", "delete", name)
+        eventually(lambda: links() == before, 2, why=f"{name} is back")
         eventually(
-            lambda: pings(hosts.east, "sun", "moon") and pings(hosts.west, "moon", "sun"), 15, why=f"{name} is back"
+            lambda: pings(hosts.east, "sun", "moon") and pings(hosts.west, "moon", "sun"), 15, why=f"by {name} too"
         )
 
 
