@@ -115,6 +115,8 @@ def test_a_deleted_bridge_comes_back_with_its_containers(lan: Lan, engine: RoomD
         assert lan.neighbour.ask(Lan.HOST6, 8080) == f"from {Lan.NEIGHBOUR6}"
         assert engine.docker("exec", "two", "nslookup", "one").code == 0
         assert elsewhere.say("after") == "after", "another network's connection goes on"
+    engine.start_container("late", "--network", "n1")
+    assert engine.ask_from("late", one, 80), "the bridge is another one for new containers too"
 
 
 def test_an_open_connection_outlives_its_own_bridge(lan: Lan, engine: RoomDaemon) -> None:

@@ -164,15 +164,18 @@ def test_links_that_are_taken_away_come_back(hosts: Hosts) -> None:
     eventually(lambda: pings(hosts.east, "sun", "moon"))
     moon_pid = str(hosts.west.inspect("moon")["State"]["Pid"])
 
-    def links() -> set[str]:
-        return {line.split(": ")[1].split("@")[0] for line in hosts.west_room.run("ip", "-o", "link").splitlines()}
+    bridge, tunnel = f"ov-{made[:12]}", f"vx-{made[:12]}"
 
-    before = links()
-    (outer,) = (name for name in before if name.startswith("bv"))
-    for name in (f"vx-{made[:12]}", f"ov-{made[:12]}", outer, "eth0"):
+    def ports() -> set[str]:
+        listed = hosts.west_room.run("ip", "-o", "link", "show", "master", bridge, check=False).splitlines()
+        return {line.split(": ")[1].split("@")[0] for line in listed}
+
+    before = ports()
+    (outer,) = before - {tunnel}
+    for name in (tunnel, bridge, outer, "eth0"):
         inside = ("nsenter", "-t", moon_pid, "-n", "--") if name == "eth0" else ()
         hosts.west_room.run(*inside, "ip", "link", "delete", name)
-        eventually(lambda: links() == before, 2, why=f"{name} is back")
+        eventually(lambda: ports() == before, 2, why=f"{name} is back")
         eventually(
             lambda: pings(hosts.east, "sun", "moon") and pings(hosts.west, "moon", "sun"), 15, why=f"by {name} too"
         )

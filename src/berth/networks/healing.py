@@ -23,8 +23,9 @@ from berth.networks.state import State
 
 log = logging.getLogger(__name__)
 
-_CALM_S = 0.05
-"""So long are links looked at after the last bad news: one ``ip link delete`` is many of them, and so is a container's end."""
+_CALM_S, _LONGEST_CALM_S = 0.05, 10.0
+"""So long after bad news links are looked at: one ``ip link delete`` is many of them, and so is a container's end. Twice as
+long after each time that something could not be mended, since trying is bad news too."""
 
 
 class Healing:
@@ -37,6 +38,7 @@ class Healing:
         self._watches: list[Watch | LinkWatch] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._checking: asyncio.TimerHandle | None = None
+        self._calm_s = _CALM_S
 
     def start(self) -> None:
         """After: the service has adopted what lives."""
@@ -129,7 +131,7 @@ class Healing:
     def _links_gone(self, watch: LinkWatch) -> None:
         names = {gone.name for gone in watch.gone()}
         if self._checking is None and names & self._ours():
-            self._checking = asyncio.get_running_loop().call_later(_CALM_S, self._check)
+            self._checking = asyncio.get_running_loop().call_later(self._calm_s, self._check)
 
     def _ours(self) -> set[str]:
         state = self._state
@@ -143,26 +145,31 @@ class Healing:
 
     def mend(self) -> None:
         """Bridges are there, with their addresses, and the interfaces of living containers are at them. On the worker thread."""
-        state = self._state
+        state, well = self._state, True
         for network in list(state.networks.values()):
             if network.ours and state.drivers[network.driver].publishes:
                 try:
                     state.drivers[network.driver].ensure(network)
                 except (OSError, BerthError) as err:
                     log.error("network %s: %s", network.name, err)
+                    well = False
         for endpoint in list(state.live.values()):
             if endpoint.id in state.plugged:
-                self._mend_one(endpoint)
+                well = self._mend_one(endpoint) and well
+        self._calm_s = _CALM_S if well else min(self._calm_s * 2, _LONGEST_CALM_S)
 
-    def _mend_one(self, endpoint: Endpoint) -> None:
+    def _mend_one(self, endpoint: Endpoint) -> bool:
+        """False when it could not be."""
         driver, network = self._state.driver_of(endpoint), self._state.networks.get(endpoint.network_name)
         pid = self._pid_of(endpoint.container_id)
-        if network is None or not pid or driver.mend(network, endpoint):
-            return
+        if network is None or not pid:
+            return True
         try:
+            if driver.mend(network, endpoint):
+                return True
             with sandbox.open_sandbox(pid) as inside:
                 if endpoint.id not in self._state.plugged:
-                    return  # it was let go meanwhile
+                    return True  # it was let go meanwhile
                 driver.attach(network, endpoint, inside.netns_fd)
                 sandbox.configure(endpoint, inside)
             if endpoint.published:
@@ -170,6 +177,9 @@ class Healing:
             log.warning(
                 "container %s had lost its link to network %s: it has one again", endpoint.container_name, network.name
             )
+            return True
         except (OSError, BerthError) as err:
-            if os.path.exists(f"/proc/{pid}/ns/net"):  # else it ended, and its link with it
-                log.error("container %s lost its link to network %s: %s", endpoint.container_name, network.name, err)
+            if not os.path.exists(f"/proc/{pid}/ns/net"):
+                return True  # it ended, and its link with it
+            log.error("container %s lost its link to network %s: %s", endpoint.container_name, network.name, err)
+            return False

@@ -32,6 +32,8 @@ PREFIX = "com.docker.network.bridge."
 MTU_OPTION = "com.docker.network.driver.mtu"
 GATEWAY_MODES = ("nat", "nat-unprotected", "routed", "isolated")
 _NAME_MAX = 15
+_NO_BRIDGE = (errno.ENODEV, errno.EINVAL)
+"""What a link's creation says of a master that is gone: EINVAL."""
 
 
 def alias_of(instance_id: str) -> str:
@@ -191,7 +193,7 @@ class BridgeDriver:
                 link.add_veth(self._nl, pair)
                 return
             except NetlinkError as err:
-                if err.errno != errno.ENODEV or again:
+                if err.errno not in _NO_BRIDGE or again:
                     raise
                 del self._index[bridge]  # somebody made the bridge anew
 
