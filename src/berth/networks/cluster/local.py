@@ -164,7 +164,8 @@ class Local:
         """The kernel has what this host's containers in it need. Raises: BerthError, here and at each later call."""
         if network.id not in self._made:
             await self.parts.call(self.parts.ensure, network)
-            await self._encrypt(view)
+            async with self._lock:
+                await self._encrypt(view)
             await self.reach(network, view)
             self._made.add(network.id)
 
