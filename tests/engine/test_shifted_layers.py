@@ -97,12 +97,11 @@ def test_a_copy_is_made_once_and_goes_with_its_image(make_daemon: Callable[..., 
 def test_a_kernel_that_learns_it(make_daemon: Callable[..., Daemon]) -> None:
     """Files that were moved are moved back, whoever starts the container then."""
     engine = make_daemon("--userns-remap=default", env=SHIFTED)
-    engine.docker(
-        "run", "--name", "box", "busybox", "sh", "-c", "[ -e /new ] || (touch /new; chown 7 /new); stat -c %u /new"
-    )
+    script = "[ -e /new ] || (touch /new /kept/new; chown 7 /new /kept/new); stat -c %u /new /kept/new"
+    engine.docker("run", "--name", "box", "-v", "kept:/kept", "busybox", "sh", "-c", script)
     for env, flags in (({}, True), (SHIFTED, True), ({}, False)):
         engine.stop()
         engine.env = dict(env)
         engine.flags = ["--userns-remap=default"] if flags else []
         engine.start()
-        assert rerun(engine)[-1] == "7"
+        assert rerun(engine) == ["7", "7"]

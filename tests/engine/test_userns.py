@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import subprocess
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,6 +37,7 @@ def remapping(request: pytest.FixtureRequest) -> Iterator[Daemon]:
 def engine(remapping: Daemon) -> Iterator[Daemon]:
     yield remapping
     remapping.remove_all()
+    remapping.docker("volume", "prune", "-af")
     remapping.assert_clean(remapping.at_rest)
 
 
@@ -130,12 +133,110 @@ def test_its_own_network_is_its_own(engine: Daemon) -> None:
         assert fetched.stdout == "hello from busybox\n", fetched
 
 
+def host_id(engine: Daemon, number: int) -> int:
+    """What a container's id is on the disk: itself where mounts show it mapped."""
+    return number + (first_id(engine) if engine.env == SHIFTED else 0)
+
+
+def owners_on_disk(engine: Daemon, volume: str) -> dict[str, tuple[int, int]]:
+    root = Path(engine.data_root, "volumes", volume, "_data")
+    return {str(p.relative_to(root)): (p.stat().st_uid, p.stat().st_gid) for p in [root, *root.rglob("*")]}
+
+
 def test_volumes(engine: Daemon) -> None:
     """A volume has the container's ids, copied up or written, and keeps them for whoever mounts it next."""
     engine.docker("create", "--name", "keeper", "-v", "/data", "-v", "/home/user", "busybox")
     script = "stat -c %u:%g /home/user; touch /data/new; chown 1000:50 /data/new; stat -c %u:%g /data /data/new"
     assert inside(engine, script, "--volumes-from", "keeper") == ["1000:1000", "0:0", "1000:50"]
     assert inside(engine, "stat -c %u:%g /data/new", "--volumes-from", "keeper", "--userns", "host") == ["1000:50"]
+    assert inside(engine, "stat -c %u:%g /data/new", "--volumes-from", "keeper") == ["1000:50"]
+
+
+@pytest.mark.parametrize("made_before", [False, True])
+def test_a_new_volume_is_the_containers(engine: Daemon, made_before: bool) -> None:
+    if made_before:
+        engine.docker("volume", "create", "fresh")
+    script = "touch /fresh/x; mkdir /fresh/d; chown 7:8 /fresh/d; stat -c '%u:%g %a' /fresh /fresh/x /fresh/d"
+    assert inside(engine, script, "-v", "fresh:/fresh") == ["0:0 755", "0:0 644", "7:8 755"]
+    zero = host_id(engine, 0)
+    assert owners_on_disk(engine, "fresh") == {
+        ".": (zero, zero), "x": (zero, zero), "d": (host_id(engine, 7), host_id(engine, 8)),
+    }  # fmt: skip
+    assert inside(engine, "stat -c %u:%g /fresh /fresh/d", "-v", "fresh:/fresh:ro", "-u", "1000") == ["0:0", "7:8"]
+
+
+def test_what_the_image_has_is_copied_with_its_ids(engine: Daemon) -> None:
+    engine.docker("volume", "create", "old")
+    for volume in ("new", "old"):
+        shown = inside(engine, "stat -c %u:%g /home /home/user", "-v", f"{volume}:/home")
+        assert shown == ["0:0", "1000:1000"]
+        zero, thousand = host_id(engine, 0), host_id(engine, 1000)
+        assert owners_on_disk(engine, volume) == {".": (zero, zero), "user": (thousand, thousand)}
+
+
+def test_memory_is_the_containers(engine: Daemon) -> None:
+    flags = ("--tmpfs", "/one", "--mount", "type=tmpfs,target=/two,tmpfs-mode=0750", "--tmpfs", "/home/user")
+    script = "touch /one/x /two/x /home/user/x; chown 7:8 /two/x; stat -c '%u:%g' /one /two /one/x /two/x"
+    assert inside(engine, script, *flags) == ["0:0", "0:0", "0:0", "7:8"]
+
+
+@pytest.mark.parametrize("life", ["created", "running", "ended"])
+def test_copies_in_and_out_of_a_volume(engine: Daemon, tmp_path: Path, life: str) -> None:
+    """``docker cp`` speaks of the container's ids, whatever is on the disk, and whoever else has the volume."""
+    (tmp_path / "put").write_text("x")
+    os.chown(tmp_path / "put", 7, 8)
+    engine.docker("run", "-d", "--name", "other", "-v", "shared:/data", "busybox", "sleep", "1000")
+    verb = ("run", "-d") if life == "running" else ("create",)
+    engine.docker(
+        *verb, "--name", "box", "-v", "shared:/data", "busybox", "sleep", "1000" if life == "running" else "0"
+    )
+    if life == "ended":
+        engine.docker("start", "-a", "box")
+    engine.docker("cp", str(tmp_path / "put"), "box:/data/put")
+    engine.docker("cp", str(tmp_path / "put"), "box:/root/put")
+    assert engine.docker("exec", "other", "sh", "-c", "stat -c %u:%g /data /data/put").lines == ["0:0", "7:8"]
+    for place, base in (("/data", "data"), ("/root", "root")):
+        raw = engine.docker_popen("cp", f"box:{place}", "-").communicate()[0]
+        with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
+            found = {m.name: (m.uid, m.gid) for m in tar}
+        assert (found[base], found[f"{base}/put"]) == ((0, 0), (7, 8))
+
+
+@pytest.mark.parametrize("fstype", ["tmpfs", "ramfs"])
+def test_volumes_with_a_filesystem_of_their_own(engine: Daemon, tmp_path: Path, fstype: str) -> None:
+    """One that takes no map shows the host's ids; what is copied up gets those of the container."""
+    subprocess.run(["mount", "-t", fstype, "berth-test", str(tmp_path)], check=True)
+    try:
+        engine.docker("volume", "create", "--opt=type=none", "--opt=o=bind", f"--opt=device={tmp_path}", "own")
+        shown = inside(engine, "stat -c %u:%g /home /home/user; touch /home/new", "-v", "own:/home")
+        mapped = engine.env != SHIFTED and fstype == "tmpfs"
+        assert (tmp_path / "user").stat().st_uid == 1000 + (0 if mapped else first_id(engine))
+        assert shown == ["0:0", "1000:1000"]
+        engine.docker("volume", "rm", "own")
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+def test_a_source_that_is_made_is_the_containers(engine: Daemon, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    assert inside(engine, "touch /x/new; stat -c %u:%g /x", "-v", f"{tmp_path}/a/b:/x") == ["0:0"]
+    base = first_id(engine)
+    assert [p.stat().st_uid for p in (tmp_path / "a", tmp_path / "a/b", tmp_path / "a/b/new")] == [base] * 3
+    assert tmp_path.stat().st_uid == 0
+
+
+def test_who_comes_to_a_used_volume_with_other_ids(engine: Daemon) -> None:
+    """Its files are not moved below a container that runs; they are for the next one."""
+    engine.docker(
+        "run", "-d", "--name", "first", "-v", "both:/data", "busybox", "sh", "-c", "touch /data/x; sleep 1000"
+    )
+    outside = inside(engine, "stat -c %u /data/x", "-v", "both:/data", "--userns=host")
+    assert outside == [str(host_id(engine, 0))]
+    assert engine.docker("exec", "first", "stat", "-c", "%u", "/data/x").out == "0\n"
+    engine.restart()
+    assert inside(engine, "stat -c %u /data/x", "-v", "both:/data", "--userns=host") == outside
+    engine.docker("rm", "-f", "first")
+    assert inside(engine, "stat -c %u /data/x", "-v", "both:/data", "--userns=host") == ["0"]
 
 
 def test_a_bind_of_the_hosts_stays_the_hosts(engine: Daemon, tmp_path: Path) -> None:
@@ -212,6 +313,7 @@ def test_a_filesystem_that_takes_no_map(make_daemon: Callable[..., Daemon], tmp_
         engine.load_busybox()
         script = "stat -c %u:%g / /home/user /etc/passwd; touch /new && stat -c %u /new"
         assert inside(engine, script) == ["0:0", "1000:1000", "0:0", "0"]
+        assert inside(engine, "touch /home/x; stat -c %u /home/user /home/x", "-v", "vol:/home") == ["1000", "0"]
         assert "no id-mapped mounts" in engine.log()
         assert inside(engine, "cat /proc/self/uid_map", "--userns=host")[0].split()[2] == "4294967295"
     finally:

@@ -18,7 +18,7 @@ from berth.engine import dockremap
 from berth.engine.containers.cgroup_place import is_slice
 from berth.engine.containers.runtime_spec import MASKED_PATHS, HostFacts, parse_security_opts
 from berth.engine.userns import IdMap, id_map_of
-from berth.kernel import files, idmapped_overlay, lsm, mount
+from berth.kernel import files, idmap, idmapped_overlay, lsm, mount
 
 log = logging.getLogger("berth.daemon")
 
@@ -109,11 +109,18 @@ def host_facts(settings: Settings, *, cgroup_v2: bool) -> HostFacts:
     ulimits = dict(_ulimit(u) for u in settings["default-ulimit"])
     nodes = sum(1 for name in _names("/sys/devices/system/node") if name[:4] == "node" and name[4:].isdigit())
     id_map = id_map_of(settings["userns-remap"])
+    mapped = id_map is not None and _shows_mapped(settings, id_map)
     return HostFacts(
         cpus, present + thermal, ulimits, cgroup_v2, tuple(_security_opts(settings)), memory_nodes=max(nodes, 1),
         lacks=_lacking(cgroup_v2), apparmor=lsm.has_apparmor(), apparmor_default=apparmor.ensure_default(),
-        id_map=id_map, shift=id_map.shift if id_map is not None and not _shows_mapped(settings, id_map) else None,
+        id_map=id_map, shift=id_map.shift if id_map is not None and not mapped else None,
+        userns_fd=_namespace_of(id_map) if id_map is not None and mapped else -1,
     )  # fmt: skip
+
+
+def _namespace_of(id_map: IdMap) -> int:
+    maps = id_map.render()
+    return idmap.namespace_for(maps["uidMappings"], maps["gidMappings"])
 
 
 def _shows_mapped(settings: Settings, id_map: IdMap) -> bool:

@@ -28,7 +28,7 @@ from berth.engine.containers.deps import Deps, persist
 from berth.engine.containers.endpoints import resolvers_of
 from berth.engine.containers.exits import LOST_EXIT_CODE, handle_exit, on_shim_event, schedule_restart
 from berth.engine.containers.links import remember_links
-from berth.engine.containers.mounting import take_volumes
+from berth.engine.containers.mounting import adopt_volumes
 from berth.engine.containers.record import Container, decode_row
 from berth.engine.containers.remove import remove_locked
 from berth.engine.containers.start import start_locked
@@ -97,7 +97,7 @@ async def recover(deps: Deps) -> None:
             later.append((container, decision))
     await deps.networks.adopt(living, lambda ident: _pid_of(deps, ident))
     for container, _ in taken:
-        await _take_volumes(deps, container)
+        await _adopt_volumes(deps, container)
     await deps.volumes.sweep()
     for (
         container,
@@ -116,10 +116,10 @@ def _pid_of(deps: Deps, container_id: str) -> int:
     return container.row.pid if container is not None else 0
 
 
-async def _take_volumes(deps: Deps, container: Container) -> None:
+async def _adopt_volumes(deps: Deps, container: Container) -> None:
     """They stand mounted since its start, or again if somebody took them away."""
     try:
-        await take_volumes(deps, container)
+        await adopt_volumes(deps, container)
     except BerthError as err:
         log.error("container %s: %s", container.name, err)
 

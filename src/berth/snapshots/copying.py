@@ -16,10 +16,12 @@ from berth.snapshots.copy_tree import copy_tree
 from berth.snapshots.init_layer import add_mount_targets
 from berth.snapshots.overlay import Draft, RowWriter, Snapshots
 from berth.snapshots.shifted import worn
+from berth.snapshots.tree_changes import find_tree_changes
 from berth.snapshots.usage import tree_usage
 
 if TYPE_CHECKING:
     from berth.snapshots.apply import Applied
+    from berth.snapshots.changes import Change
     from berth.snapshots.rows import Active
     from berth.spec.shim import OverlayRootfs
 
@@ -57,6 +59,13 @@ class CopyingSnapshots(Snapshots):
             self.remove(key)
             raise from_oserror(err, "make a container's mount targets") from err
         return rootfs, row
+
+    def changes(self, key: str) -> list[Change]:
+        active = self._get_active(key)
+        worn_now = worn(self._dir(active.number))
+        image, *_, targets = self.lower(active.parent) if active.parent else (self._init, self._init)
+        tree = self._rootfs(active, volatile=False)["upper"]
+        return find_tree_changes(tree, image, targets, worn_now.reverse if worn_now else None)
 
     def usage(self, key: str) -> int:
         """How much larger it is than what it was copied from."""

@@ -13,6 +13,7 @@ from berth.base import failpoints
 from berth.base.errors import AlreadyExists, DataLoss, NotFound, from_oserror
 from berth.kernel.files import syncfs
 from berth.snapshots import rows
+from berth.snapshots.changes import Change, find_changes
 from berth.snapshots.init_layer import ensure_init_layer
 from berth.snapshots.rows import Active, Layer
 from berth.snapshots.shift import Shift
@@ -326,6 +327,11 @@ class Snapshots:
     def actives(self) -> dict[str, str]:
         """Every writable layer's key, and the chain that it stands on."""
         return {key: active.parent for key, active in list(self._actives.items())}
+
+    def changes(self, key: str) -> list[Change]:
+        """What a writable layer changed over what it stands on, sorted by path (blocking). Raises: NotFound."""
+        rootfs = self._rootfs(self._get_active(key), volatile=False)
+        return find_changes(rootfs["upper"], rootfs["lower"])
 
     def usage(self, key: str) -> int:
         """Bytes in the files of a writable layer, each inode once (blocking). Raises: NotFound."""

@@ -58,7 +58,7 @@ class Shifted:
 
 
 def worn(directory: str) -> Shift | None:
-    """The map that the owners in a writable layer went through. Raises: DataLoss."""
+    """The map that the owners in a writable layer, or a volume, went through. Raises: DataLoss."""
     try:
         with open(f"{directory}/ids", encoding="ascii") as file:
             return shift_of(file.read())
@@ -68,8 +68,8 @@ def worn(directory: str) -> Shift | None:
         raise DataLoss(f"{directory}/ids: not an id map") from err
 
 
-def wear(directory: str, shift: Shift | None) -> None:
-    """Move the owners in a writable layer (no container runs on it) to those of another map.
+def wear(directory: str, shift: Shift | None, files: str = "fs") -> None:
+    """Move the owners in a writable layer (no container runs on it) to those of another map; ``files``: where they lie.
 
     Raises: DataLoss, and kinds of OSError.
     """
@@ -79,7 +79,7 @@ def wear(directory: str, shift: Shift | None) -> None:
     steps = ([before.reverse] if before else []) + ([shift] if shift else [])
     mark = f"{directory}/ids"
     try:
-        move_ids(f"{directory}/fs", steps)
+        move_ids(f"{directory}/{files}", steps)
         if shift is None:
             os.unlink(mark)
             return

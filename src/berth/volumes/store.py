@@ -2,6 +2,7 @@
 
 <data-root>/volumes/           0701
   <name>/_data/                0755 (or as the image's directory, copied up at first use); with options: where they are mounted
+  <name>/ids                   whose ids its files have, where that are not the containers' (``owners.py``)
 
 A container that is being created is not in anybody's list yet: until it is, its claims say which volumes it uses.
 """
@@ -22,8 +23,11 @@ from berth.base.errors import InvalidArgument, NotFound, from_oserror
 from berth.base.layout import Layout
 from berth.base.locks import KeyedLocks
 from berth.db.database import Database
+from berth.snapshots.shift import Shift
+from berth.snapshots.shifted import worn
 from berth.volumes.mounts import VolumeMounts, unmount
 from berth.volumes.options import check_options, needs_mount
+from berth.volumes.owners import VolumeOwners
 
 ANONYMOUS = "com.docker.volume.anonymous"
 """The label of a volume that nobody gave a name."""
@@ -40,6 +44,7 @@ class VolumeStore:
         self._locks = KeyedLocks()
         self._claims: dict[str, set[str]] = {}
         self._mounts = VolumeMounts()
+        self._owners = VolumeOwners()
 
     def open(self) -> None:
         os.makedirs(self._layout.volumes, 0o701, exist_ok=True)
@@ -47,7 +52,10 @@ class VolumeStore:
         self._rows = {name: json.loads(doc) for name, doc in rows}
 
     def path(self, name: str) -> str:
-        return os.path.join(self._layout.volumes, name, "_data")
+        return os.path.join(self._dir(name), "_data")
+
+    def _dir(self, name: str) -> str:
+        return os.path.join(self._layout.volumes, name)
 
     def get(self, name: str) -> dict[str, Any]:
         """The row. Raises: NotFound."""
@@ -79,22 +87,40 @@ class VolumeStore:
     def claims(self, name: str) -> set[str]:
         return self._claims.get(name, set())
 
-    async def take(self, name: str, user: str) -> None:
-        """Mount it when its options say so and nobody has yet. Raises: as ``VolumeMounts.take``."""
+    async def take(self, name: str, user: str, shift: Shift | None = None) -> None:
+        """Mount it when its options say so and nobody has yet; else its files get the ids of ``shift``, None: their own.
+
+        Raises: as ``VolumeMounts.take`` and ``VolumeOwners.take``.
+        """
         if self.needs_mount(name):
             await self._mounts.take(self.path(name), self.options(name), user)
+        else:
+            await self._owners.take(self._dir(name), user, shift)
+
+    async def adopt(self, name: str, user: str) -> None:
+        """As ``take`` for who took it before this daemon started. Raises: as ``VolumeMounts.take``."""
+        if self.needs_mount(name):
+            await self._mounts.take(self.path(name), self.options(name), user)
+        else:
+            self._owners.keep(self._dir(name), user)
 
     async def give_back(self, name: str, user: str) -> None:
         """Unmount it when ``user`` was the last."""
         if self.needs_mount(name):
             await self._mounts.give_back(self.path(name), user)
+        else:
+            self._owners.give_back(self._dir(name), user)
+
+    def worn(self, name: str) -> Shift | None:
+        """The map that the owners of its files went through; None: they are the containers'. Raises: DataLoss."""
+        return None if self.needs_mount(name) else worn(self._dir(name))
 
     @asynccontextmanager
-    async def taken(self, names: Sequence[str], user: str) -> AsyncIterator[None]:
+    async def taken(self, names: Sequence[str], user: str, shift: Shift | None) -> AsyncIterator[None]:
         """The volumes are mounted within the block. Raises: as ``take``."""
         try:
             for name in names:
-                await self.take(name, user)
+                await self.take(name, user, shift)
             yield
         finally:
             for name in names:
@@ -152,7 +178,7 @@ class VolumeStore:
                     raise from_oserror(err, f"remove {name}: unmount") from err
             self._rows.pop(name)
             await self._db.write(lambda conn: conn.execute("DELETE FROM volumes WHERE name = ?", (name,)))
-            shutil.rmtree(os.path.join(self._layout.volumes, name), ignore_errors=True)
+            shutil.rmtree(self._dir(name), ignore_errors=True)
             return ()
 
 

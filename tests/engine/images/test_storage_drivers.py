@@ -62,6 +62,23 @@ def test_containers_have_layers_of_their_own(daemon: Daemon) -> None:
     daemon.docker("rm", "-f", first)
 
 
+def test_diff_tells_only_what_changed(daemon: Daemon) -> None:
+    load(
+        daemon, "t/diff", layer_tar([Entry("d/kept", b"1"), Entry("d/old", b"1"), Entry("e/f", b"2"), Entry("w", b"3")])
+    )
+    script = (
+        "rm /d/old; mkdir -p /n/m; touch /n/m/x; rm -r /e; touch /e; echo more >> /w; chmod 600 /d/kept; ln -s w /l"
+    )
+    ident = daemon.docker("create", "t/diff", "sh", "-c", script).out.strip()
+    assert daemon.docker("diff", ident).lines == []
+    daemon.docker("start", "-a", ident)
+    found = daemon.docker("diff", ident).lines
+    daemon.docker("rm", ident)
+    assert found == [
+        "C /d", "C /d/kept", "D /d/old", "C /e", "A /l", "A /n", "A /n/m", "A /n/m/x", "C /w",
+    ]  # fmt: skip
+
+
 def test_prune_returns_the_disk(daemon: Daemon) -> None:
     load(daemon, "t/big", layer_tar([Entry("big", os.urandom(3_000_000))]))
     before = _used(f"{daemon.data_root}/snapshots") + _used(f"{daemon.data_root}/content")

@@ -13,46 +13,42 @@ import stat
 
 from berth.base.errors import BerthError, from_oserror
 from berth.engine.containers.deps import Deps
-from berth.engine.containers.record import MountPoint
+from berth.engine.containers.record import ContainerRow, MountPoint
+from berth.engine.containers.remapping import shift_for, shift_of_volume
 from berth.engine.images.record import ImageRecord
 from berth.kernel import mount as mounts
 from berth.kernel.files import openat2_in_root
+from berth.snapshots.shift import Shift
 
 
-async def copy_up(deps: Deps, image: ImageRecord, point: MountPoint, container_id: str) -> None:
+async def copy_up(deps: Deps, image: ImageRecord, point: MountPoint, row: ContainerRow) -> None:
     """Fill ``point.source`` from ``point.destination`` in the image; nothing when the volume holds something.
 
     A volume with options is mounted for it, where the image has such a directory.
     Raises: ResourceExhausted (disk full); Internal and others (it cannot be mounted).
     """
-    lower = deps.images.lower_dirs(image)
-    if not deps.volumes.needs_mount(point.name):
-        await _fill(lower, point)
-    elif await asyncio.to_thread(_has, lower, point.destination):
-        try:
-            await deps.volumes.take(point.name, f"populate {container_id}")
-        except BerthError as err:
-            raise type(err)(f"failed to populate volume: {err.message}") from err
-        try:
-            await _fill(lower, point)
-        finally:
-            await deps.volumes.give_back(point.name, f"populate {container_id}")
-
-
-async def _fill(lower: list[str], point: MountPoint) -> None:
-    if os.listdir(point.source):
+    lower, user = deps.images.lower_dirs(image), f"populate {row.id}"
+    if deps.volumes.needs_mount(point.name) and not await asyncio.to_thread(_has, lower, point.destination):
         return
     try:
-        await asyncio.to_thread(_copy, lower, point.destination, point.source)
+        await deps.volumes.take(point.name, user, shift_for(deps, row))
+    except BerthError as err:
+        raise type(err)(f"failed to populate volume: {err.message}") from err
+    try:
+        if not os.listdir(point.source):
+            shift = await shift_of_volume(deps, row, point.name)
+            await asyncio.to_thread(_copy, lower, point.destination, point.source, shift)
     except OSError as err:
         raise from_oserror(err, f"copy the image's {point.destination} into the volume {point.name}") from err
+    finally:
+        await deps.volumes.give_back(point.name, user)
 
 
-def _copy(lower: list[str], inside: str, target: str) -> None:
+def _copy(lower: list[str], inside: str, target: str, shift: Shift | None) -> None:
     source_fd = _open(lower, inside)
     if source_fd >= 0:
         try:
-            _copy_tree(source_fd, target)
+            _copy_tree(source_fd, target, shift)
         finally:
             os.close(source_fd)
 
@@ -75,9 +71,9 @@ def _open(lower: list[str], inside: str) -> int:
         os.close(root_fd)
 
 
-def _copy_tree(source_fd: int, target: str) -> None:
-    """Everything below ``source_fd`` with owners, modes, times, links and attributes."""
-    _copy_owner(os.fstat(source_fd), target)
+def _copy_tree(source_fd: int, target: str, shift: Shift | None) -> None:
+    """Everything below ``source_fd`` with owners (moved through ``shift``), modes, times and links."""
+    _copy_owner(os.fstat(source_fd), target, shift)
     for name in os.listdir(source_fd):
         info = os.stat(name, dir_fd=source_fd, follow_symlinks=False)
         to = os.path.join(target, name)
@@ -85,12 +81,12 @@ def _copy_tree(source_fd: int, target: str) -> None:
             os.mkdir(to)
             child_fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source_fd)
             try:
-                _copy_tree(child_fd, to)
+                _copy_tree(child_fd, to, shift)
             finally:
                 os.close(child_fd)
         elif stat.S_ISLNK(info.st_mode):
             os.symlink(os.readlink(name, dir_fd=source_fd), to)
-            os.chown(to, info.st_uid, info.st_gid, follow_symlinks=False)
+            os.chown(to, *_owner(info, shift), follow_symlinks=False)
             continue
         elif stat.S_ISREG(info.st_mode):
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source_fd)
@@ -98,10 +94,14 @@ def _copy_tree(source_fd: int, target: str) -> None:
                 shutil.copyfileobj(reader, writer, 1 << 20)
         else:
             os.mknod(to, info.st_mode, info.st_rdev)
-        _copy_owner(info, to)
+        _copy_owner(info, to, shift)
 
 
-def _copy_owner(info: os.stat_result, path: str) -> None:
-    os.chown(path, info.st_uid, info.st_gid)
+def _owner(info: os.stat_result, shift: Shift | None) -> tuple[int, int]:
+    return (info.st_uid, info.st_gid) if shift is None else shift.owner(info.st_uid, info.st_gid)
+
+
+def _copy_owner(info: os.stat_result, path: str, shift: Shift | None) -> None:
+    os.chown(path, *_owner(info, shift))
     os.chmod(path, stat.S_IMODE(info.st_mode))
     os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))

@@ -77,7 +77,7 @@ async def create(deps: Deps, body: dict[str, Any], name: str | None, platform: s
         except OSError as err:
             raise from_oserror(err, f"create the filesystem of container {chosen}") from err
         for item in planned:
-            row.mounts.append(await make_mount(deps, item, image, container_id, undo))
+            row.mounts.append(await make_mount(deps, item, image, row, undo))
         doc = encode_row(row).decode()
 
         def insert(conn: Any) -> None:

@@ -13,14 +13,12 @@ from berth.engine.containers.deps import Deps, publish
 from berth.engine.containers.record import Container
 from berth.engine.outflow import outflow
 from berth.snapshots.archive import write_rootfs
-from berth.snapshots.changes import find_changes
 from berth.spec.api.containers import FilesystemChange
 
 
 async def changes(deps: Deps, ref: str) -> list[FilesystemChange]:
     """Raises: NotFound."""
-    upper, lowers = _layers(deps, deps.containers.get(ref))
-    found = await asyncio.to_thread(find_changes, upper, lowers)
+    found = await asyncio.to_thread(deps.images.changes, deps.containers.get(ref).id)
     return [{"Path": change.path, "Kind": change.kind} for change in found]
 
 

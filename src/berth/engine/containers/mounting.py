@@ -13,7 +13,8 @@ from berth.base.undo import Undo
 from berth.engine.containers.copy_up import copy_up
 from berth.engine.containers.deps import Deps
 from berth.engine.containers.mount_points import PlannedMount, inherit, parse_volumes_from
-from berth.engine.containers.record import Container, MountPoint
+from berth.engine.containers.record import Container, ContainerRow, MountPoint
+from berth.engine.containers.remapping import make_folders, shift_for
 from berth.engine.images.record import ImageRecord
 from berth.volumes.store import ANONYMOUS
 
@@ -32,21 +33,21 @@ def inherited_mounts(deps: Deps, hc: dict[str, Any]) -> list[MountPoint]:
 
 
 async def make_mount(
-    deps: Deps, planned: PlannedMount, image: ImageRecord, container_id: str, undo: Undo
+    deps: Deps, planned: PlannedMount, image: ImageRecord, row: ContainerRow, undo: Undo
 ) -> MountPoint:
-    """The mount with its source in place. Raises: NotFound (a driver, an image), ResourceExhausted."""
+    """The mount of a container in the making, its source in place. Raises: NotFound (a driver, an image), ResourceExhausted."""
     point = planned.point
     if point.options.pop("inherited", False):
         return point
     if point.type == "volume":
-        await _make_volume(deps, planned, image, container_id, undo)
+        await _make_volume(deps, planned, image, row, undo)
     elif point.type == "image":
         found = await deps.images.resolve(point.name)
         point.options = {**point.options, "lower": deps.images.lower_dirs(found), "image": found.id}
         point.source = point.options["lower"][0]
     elif point.type == "bind" and planned.create_source and not os.path.lexists(point.source):
         try:
-            os.makedirs(point.source, 0o755, exist_ok=True)
+            make_folders(deps, row, point.source)
         except OSError as err:
             raise from_oserror(err, f"error while creating mount source path '{point.source}'") from err
     return point
@@ -60,7 +61,7 @@ def claim_volumes(deps: Deps, planned: Sequence[PlannedMount], container_id: str
             deps.volumes.claim(item.point.name, container_id)
 
 
-async def _make_volume(deps: Deps, planned: PlannedMount, image: ImageRecord, container_id: str, undo: Undo) -> None:
+async def _make_volume(deps: Deps, planned: PlannedMount, image: ImageRecord, row: ContainerRow, undo: Undo) -> None:
     point = planned.point
     if point.driver != "local":
         raise NotFound(
@@ -78,7 +79,7 @@ async def _make_volume(deps: Deps, planned: PlannedMount, image: ImageRecord, co
         point.options = {**point.options, "now": True}
     if planned.copy_up:
         async with deps.locks.hold(("populate", point.name)):
-            await copy_up(deps, image, point, container_id)
+            await copy_up(deps, image, point, row)
 
 
 def volumes_of(container: Container) -> list[str]:
@@ -86,9 +87,18 @@ def volumes_of(container: Container) -> list[str]:
 
 
 async def take_volumes(deps: Deps, container: Container) -> None:
-    """Volumes with options are mounted for it. Raises: Internal, Unsupported, InvalidArgument, Unavailable."""
+    """Volumes with options are mounted for it, the others' files get its ids.
+
+    Raises: Internal, Unsupported, InvalidArgument, Unavailable, ResourceExhausted.
+    """
     for name in volumes_of(container):
-        await deps.volumes.take(name, container.id)
+        await deps.volumes.take(name, container.id, shift_for(deps, container.row))
+
+
+async def adopt_volumes(deps: Deps, container: Container) -> None:
+    """It runs since before this daemon started. Raises: as ``take_volumes``."""
+    for name in volumes_of(container):
+        await deps.volumes.adopt(name, container.id)
 
 
 async def give_volumes_back(deps: Deps, container: Container) -> None:

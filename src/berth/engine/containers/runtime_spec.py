@@ -42,6 +42,7 @@ class HostFacts(NamedTuple):
     apparmor_default: bool = False  # its default profile is loaded
     id_map: IdMap | None = None  # of containers in user namespaces
     shift: Shift | None = None  # the same, where files have to be given its ids: nothing can show them so
+    userns_fd: int = -1  # a namespace that has the map, where mounts can show files through it
 
     def security_opts_for(self, privileged: bool) -> list[str]:
         """A privileged container has no filter, whatever the daemon's default profile is."""
@@ -59,6 +60,7 @@ class StartFacts(NamedTuple):
     resolv_file: str
     shm_mntns: str = ""  # the mount namespace whose /dev/shm is shared (--ipc container:)
     userns: str | None = None  # a user namespace: "" a new one, else the path of another container's
+    mapped_volumes: frozenset[str] = frozenset()  # to be shown through its id map
 
 
 def render_runtime_spec(row: ContainerRow, host: HostFacts, start: StartFacts) -> dict[str, Any]:
@@ -81,8 +83,8 @@ def render_runtime_spec(row: ContainerRow, host: HostFacts, start: StartFacts) -
             "seccomp": security.seccomp,
         },
     }
-    if start.userns is not None:
-        _map_volumes(row, spec["mounts"])
+    if start.mapped_volumes:
+        _map_volumes(row, spec["mounts"], start.mapped_volumes)
     domain = row.config.get("Domainname")
     if domain:
         spec["domainname"] = domain
@@ -257,9 +259,9 @@ def render_spaces(hc: Mapping[str, Any], host: HostFacts, start: StartFacts) -> 
     return {"namespaces": spaces, **host.id_map.render()}
 
 
-def _map_volumes(row: ContainerRow, mounts: list[dict[str, Any]]) -> None:
+def _map_volumes(row: ContainerRow, mounts: list[dict[str, Any]], names: frozenset[str]) -> None:
     """A volume keeps the container's ids on disk, as layers do: it is mounted through the map. Binds are the host's own."""
-    volumes = {m.destination for m in row.mounts if m.type == "volume"}
+    volumes = {m.destination for m in row.mounts if m.type == "volume" and m.name in names}
     for mount in mounts:
         if mount["destination"] in volumes:
             mount["options"].append("idmap")

@@ -20,7 +20,6 @@ from typing import Any
 from berth.base import failpoints
 from berth.base.clock import now_ns
 from berth.base.errors import BerthError, Conflict, InvalidArgument, NotFound, from_oserror
-from berth.engine import userns
 from berth.engine.containers import health, state
 from berth.engine.containers.cgroup_place import cgroup_place
 from berth.engine.containers.checks.logging import log_limits
@@ -33,6 +32,7 @@ from berth.engine.containers.mounting import give_volumes_back, publish_mounts, 
 from berth.engine.containers.network_files import give_files, write_network_files
 from berth.engine.containers.options import DEFAULT_MAX_FILE, DEFAULT_MAX_SIZE
 from berth.engine.containers.record import Container
+from berth.engine.containers.remapping import lives_mapped, shift_for, volumes_to_map
 from berth.engine.containers.runtime_spec import StartFacts, render_runtime_spec, render_spaces
 from berth.networks.records import Endpoint
 from berth.networks.sandbox import Sandbox
@@ -130,7 +130,7 @@ async def _launch(deps: Deps, container: Container) -> None:
         pidns_path=_joined(deps, container, "PidMode", "pid"),
         hostname_file="", hosts_file="", resolv_file="", userns=_userns(deps, container),
     )  # fmt: skip
-    await deps.images.wear(container.id, deps.host.shift if joined.userns is not None else None)
+    await deps.images.wear(container.id, shift_for(deps, row))
     rootfs = deps.images.rootfs(container.id, volatile=container.auto_remove)
     if container.leaving is not None:  # the last run's group and folder have the names that the next ones take
         await asyncio.wait([container.leaving])
@@ -141,6 +141,7 @@ async def _launch(deps: Deps, container: Container) -> None:
         failpoints.hit("start.claimed")
         if row.mounts:
             await take_volumes(deps, container)
+            joined = joined._replace(mapped_volumes=await volumes_to_map(deps, row))
         await allocate(deps, container, endpoints)
         files = write_network_files(deps, container, endpoints)
         if joined.userns is not None:
@@ -240,15 +241,11 @@ async def _claim(deps: Deps, container: Container, start: StartFacts) -> Shim:
 
 
 def _userns(deps: Deps, container: Container) -> str | None:
-    """``StartFacts.userns``. Who joins another container's namespaces is in its user namespace too: they belong to that."""
-    if deps.host.id_map is None:
+    """``StartFacts.userns``."""
+    if not lives_mapped(deps, container.row):
         return None
-    for key in ("NetworkMode", "IpcMode", "PidMode"):
-        path = _joined(deps, container, key, "user")
-        if path is not None:
-            other = deps.containers.get(str(container.row.host_config[key]).partition(":")[2])
-            return path if userns.remapped(deps.host.id_map, other.row.host_config) else None
-    return "" if userns.remapped(deps.host.id_map, container.row.host_config) else None
+    paths = (_joined(deps, container, key, "user") for key in ("NetworkMode", "IpcMode", "PidMode"))
+    return next((path for path in paths if path is not None), "")
 
 
 async def _all_of(*work: Awaitable[Any]) -> None:

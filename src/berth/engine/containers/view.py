@@ -18,12 +18,12 @@ from typing import NamedTuple
 
 from berth.base.errors import Conflict, Internal, from_oserror
 from berth.base.ids import new_id
-from berth.engine import userns
 from berth.engine.apart import apart
 from berth.engine.containers import network_files
 from berth.engine.containers.deps import Deps
 from berth.engine.containers.mounting import volumes_of
 from berth.engine.containers.record import Container
+from berth.engine.containers.remapping import lives_mapped, shift_for
 from berth.engine.containers.runtime_spec import render_mount
 from berth.engine.userns import IdMap, map_of
 from berth.kernel import mount as m
@@ -93,8 +93,8 @@ async def open_view(deps: Deps, container: Container, *, write: bool) -> View | 
     try:
         if container.running:
             root_fd = await asyncio.to_thread(_open_running, container.row.pid, container.id)
-            remapped = userns.remapped(deps.host.id_map, container.row.host_config)
-            return View(root_fd, -1, deps.host.id_map if remapped else None) if root_fd >= 0 else None
+            id_map = deps.host.id_map if lives_mapped(deps, container.row) else None
+            return View(root_fd, -1, id_map) if root_fd >= 0 else None
         return await _open_stopped(deps, container, write)
     except OSError as err:
         raise from_oserror(err, f"open the file system of container {container.name}") from err
@@ -122,11 +122,11 @@ def _open_running(pid: int, ident: str) -> int:
 
 
 async def _open_stopped(deps: Deps, container: Container, write: bool) -> View:
+    shift = shift_for(deps, container.row)
+    await deps.images.wear(container.id, shift)  # layers and volumes alike, as a start would: one map counts for all
     rootfs = deps.images.rootfs(container.id, volatile=container.auto_remove)
-    worn = deps.images.worn(container.id)
-    id_map = map_of(worn) if worn else None
-    async with deps.volumes.taken(volumes_of(container), f"view {new_id()}"):  # the view's own mounts keep them
-        return await _open_places(rootfs, _entries(deps, container), write, id_map)
+    async with deps.volumes.taken(volumes_of(container), f"view {new_id()}", shift):  # the view's own mounts keep them
+        return await _open_places(rootfs, _entries(deps, container), write, map_of(shift) if shift else None)
 
 
 async def _open_places(rootfs: OverlayRootfs, entries: list[Entry], write: bool, id_map: IdMap | None) -> View:

@@ -29,6 +29,7 @@ from berth.images.store import Image, ImageStore, Named
 from berth.kernel.process import give_back_free_memory
 from berth.registry.client import RegistryClient
 from berth.snapshots.apply import Limits
+from berth.snapshots.changes import Change
 from berth.snapshots.choose import open_snapshots
 from berth.snapshots.shift import Shift
 from berth.spec import messages
@@ -200,6 +201,10 @@ class ImageService:
     def worn(self, container_id: str) -> Shift | None:
         """The map through which the files on the disk got their ids. Raises: NotFound."""
         return self._stores.snapshots.worn(container_id)
+
+    def changes(self, container_id: str) -> list[Change]:
+        """What a container changed in its root filesystem, sorted by path (blocking). Raises: NotFound."""
+        return self._stores.snapshots.changes(container_id)
 
     def remove_rootfs(self, container_id: str) -> Callable[[sqlite3.Connection], None]:
         """Take the container's writable layer away (renamed to the trash at once, deleted in the background).
