@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import ssl
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from berth.api.http.tls import server_context
-from harness.certificates import for_docker
+from harness.certificates import Authority, for_docker
 from harness.eventually import eventually
 from harness.fake_services import ApiServer
 from harness.wire import Wire
@@ -28,6 +30,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("certs")
     for_docker(str(path))
     for_docker(str(path / "others"))
+    authority = Authority(str(path / "authority"), renew=False)
+    certificate, key = authority.issue("expired", days=-1)
+    (path / "expired").mkdir()
+    shutil.copy(certificate, path / "expired" / "cert.pem")
+    shutil.copy(key, path / "expired" / "key.pem")
     return path
 
 
@@ -58,13 +65,28 @@ def test_requests_over_tls(api: ApiServer, folder: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("who", ["nobody", "others"])
+@pytest.mark.parametrize("who", ["nobody", "others", "expired"])
 def test_a_client_without_our_certificate_is_refused(api: ApiServer, folder: Path, who: str) -> None:
     with pytest.raises((ssl.SSLError, ConnectionResetError)):  # TLS 1.3 tells the client with its first read
-        sock = connect(api, folder, folder / who if who == "others" else None)
+        sock = connect(api, folder, None if who == "nobody" else folder / who)
         sock.sendall(b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n")
         assert sock.recv(100) == b"never"
     assert api.fake.calls == []
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_old_tls_is_refused(api: ApiServer, folder: Path, version: ssl.TLSVersion) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(folder / "ca.pem")
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = version
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    raw = socket.create_connection(("127.0.0.1", api.tls_port), timeout=10)
+    with pytest.raises(ssl.SSLError) as caught, raw:
+        context.wrap_socket(raw, server_hostname="localhost")
+    assert caught.value.reason == "TLSV1_ALERT_PROTOCOL_VERSION"  # the server's refusal, not this library's
 
 
 def test_plain_http_at_the_tls_door_ends(api: ApiServer) -> None:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -125,7 +125,6 @@ def test_sighup_takes_new_values_over(make_daemon: MakeDaemon, tmp_path: Path) -
     write(labels=["stage=one"], debug=False)
     daemon = make_daemon("--config-file", str(config), busybox=False)
     assert daemon.api("GET", "/info").body["Labels"] == ["stage=one"]
-    since = daemon.api("GET", "/info").body["SystemTime"]
     write(**{
         "labels": ["stage=two", "rack=7"], "debug": True, "live-restore": False, "max-concurrent-downloads": 7,
         "registry-mirrors": ["http://127.0.0.1:1"], "insecure-registries": ["10.0.0.0/8"],
@@ -136,16 +135,82 @@ def test_sighup_takes_new_values_over(make_daemon: MakeDaemon, tmp_path: Path) -
     info = daemon.api("GET", "/info").body
     assert info["Debug"] is True and info["LiveRestoreEnabled"] is False
     assert [m.rstrip("/") for m in info["RegistryConfig"]["Mirrors"]] == ["http://127.0.0.1:1"]
-    events = daemon.api("GET", f"/events?since={since}&until={time.time()}&filters=" + quote('{"type": ["daemon"]}'))
-    event = json.loads(events.body) if isinstance(events.body, str) else events.body
+    event = _reloads(daemon)[-1]
     assert event["Action"] == "reload"
     assert event["Actor"]["ID"] == info["ID"]
-    assert event["Actor"]["Attributes"]["max-concurrent-downloads"] == "7"
+    assert event["Actor"]["Attributes"] == {
+        "name": info["Name"], "labels": '["stage=two","rack=7"]', "debug": "true", "log-level": "info", "live-restore": "false",
+        "max-concurrent-downloads": "7", "max-concurrent-uploads": "5", "max-download-attempts": "5", "shutdown-timeout": "15",
+        "registry-mirrors": '["http://127.0.0.1:1"]', "insecure-registries": '["10.0.0.0/8"]', "registries": "map[]",
+        "default-runtime": "berth", "runtimes": "", "default-shm-size": "67108864", "default-ipc-mode": "private",
+        "default-cgroupns-mode": "private", "features": "map[]",
+    }  # fmt: skip
 
-    config.write_text("{")
+
+def test_sighup_changes_what_new_containers_get(make_daemon: MakeDaemon, tmp_path: Path) -> None:
+    config = tmp_path / "daemon.json"
+    config.write_text("{}")
+    daemon = make_daemon("--config-file", str(config))
+    daemon.docker("create", "--name", "before", "busybox")
+    config.write_text(json.dumps({
+        "runtimes": {"other": {"path": "/usr/bin/other", "runtimeArgs": ["--debug"]}, "more": {"path": "/usr/bin/more"}},
+        "default-runtime": "other", "default-shm-size": "1m", "default-ipc-mode": "shareable", "default-cgroupns-mode": "host",
+        "features": {"x": True, "a": False}, "shutdown-timeout": 7,
+    }))  # fmt: skip
+    assert daemon.process is not None
     daemon.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "the configuration was not reloaded" in daemon.log())
-    assert daemon.api("GET", "/info").body["Labels"] == ["stage=two", "rack=7"]
+    eventually(lambda: daemon.api("GET", "/info").body["DefaultRuntime"] == "other")
+    daemon.docker("create", "--name", "after", "busybox")
+    names = ("Runtime", "ShmSize", "IpcMode", "CgroupnsMode")
+    shown = {name: [daemon.inspect(name)["HostConfig"][key] for key in names] for name in ("before", "after")}
+    assert shown == {
+        "before": ["berth", 64 << 20, "private", "private"],
+        "after": ["other", 1 << 20, "shareable", "host"],
+    }
+    told = _reloads(daemon)[-1]["Actor"]["Attributes"]
+    assert told["runtimes"] == "other:/usr/bin/other more:/usr/bin/more" and told["features"] == "map[a:false x:true]"
+
+
+@pytest.mark.parametrize(("text", "why"), [
+    ("{", "Expecting property name"), ('{"nonsense": 1}', "don't match any configuration option: nonsense"),
+    ('{"labels": ["stage=two"], "default-runtime": "nope"}', "specified default runtime 'nope' does not exist"),
+    ('{"labels": ["stage=two"], "runtimes": {"berth": {"path": "x"}}}', "runtime name 'berth' is reserved"),
+    ('{"labels": ["stage=two"], "max-concurrent-downloads": -1}', "invalid max concurrent downloads: -1"),
+    ('{"labels": ["stage=two"], "registries": {"a": 5}}', "registries"),
+])  # fmt: skip
+def test_a_wrong_file_at_sighup_changes_nothing(text: str, why: str, reloading: tuple[Daemon, Path]) -> None:
+    daemon, config = reloading
+    before = {k: v for k, v in daemon.api("GET", "/info").body.items() if k in _RELOADED}
+    told = daemon.log(1000).count("the configuration was not reloaded")
+    config.write_text(text)
+    assert daemon.process is not None
+    daemon.process.send_signal(signal.SIGHUP)
+    eventually(lambda: daemon.log(1000).count("the configuration was not reloaded") == told + 1)
+    assert why in next(line for line in reversed(daemon.log(1000).splitlines()) if "was not reloaded" in line)
+    assert {k: v for k, v in daemon.api("GET", "/info").body.items() if k in _RELOADED} == before
+    assert not _reloads(daemon)
+
+
+def _reloads(daemon: Daemon) -> list[dict[str, Any]]:
+    answer = daemon.api("GET", f"/events?since=0&until={time.time()}&filters=" + quote('{"event": ["reload"]}')).body
+    return [json.loads(line) for line in answer.splitlines()] if isinstance(answer, str) else [answer]
+
+
+_RELOADED = ("Labels", "Debug", "DefaultRuntime", "Runtimes", "LiveRestoreEnabled", "RegistryConfig")
+
+
+@pytest.fixture(scope="module")
+def reloading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, Path]]:
+    config = tmp_path_factory.mktemp("reload") / "daemon.json"
+    config.write_text('{"labels": ["stage=one"]}')
+    with Daemon("--config-file", str(config)) as daemon:
+        yield daemon, config
+
+
+def test_host_gateway_of_both_families(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon("--host-gateway-ip", "10.9.8.7", "--host-gateway-ip", "fd00::7")
+    hosts = daemon.docker("run", "--rm", "--add-host", "up:host-gateway", "busybox", "cat", "/etc/hosts").out
+    assert "10.9.8.7\tup\nfd00::7\tup\n" in hosts
 
 
 def test_defaults_of_containers(make_daemon: MakeDaemon, tmp_path: Path) -> None:
@@ -172,6 +237,16 @@ def test_defaults_of_containers(make_daemon: MakeDaemon, tmp_path: Path) -> None
     )  # fmt: skip
     assert off.out.split() == ["NoNewPrivs:", "0"]
     assert {"level", "msg", "time"} <= set(json.loads(daemon.log().splitlines()[0]))
+
+
+def test_validate_asks_the_parts_too(tmp_path: Path) -> None:
+    for argv, why in (
+        (("--default-runtime", "nope"), "specified default runtime 'nope' does not exist"),
+        (("--tls", "--tlscert", "/nowhere"), "could not read --tlscert /nowhere: No such file or directory"),
+        (("--exec-opt", "a=b"), "Unknown option: a"),
+    ):
+        refused = berthd("--validate", *argv)
+        assert (refused.returncode, refused.stdout) == (1, "") and why in refused.stderr
 
 
 def test_validate_tells_the_first_wrong_thing(tmp_path: Path) -> None:

@@ -11,16 +11,19 @@ from collections.abc import Sequence
 class Authority:
     """Files below ``folder``: ca.crt, and for each name given to ``issue`` its pair."""
 
-    def __init__(self, folder: str, name: str = "tests") -> None:
+    def __init__(self, folder: str, name: str = "tests", *, renew: bool = True) -> None:
+        """``renew``: make it, also where there is one."""
         self.folder = folder
         os.makedirs(folder, exist_ok=True)
         self.certificate = f"{folder}/ca.crt"
         self._key = f"{folder}/ca.key"
+        if not renew:
+            return
         _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
                  "-subj", f"/CN={name} CA", "-keyout", self._key, "-out", self.certificate)  # fmt: skip
 
-    def issue(self, stem: str, names: Sequence[str] = ()) -> tuple[str, str]:
-        """(certificate, key) for hosts and addresses; without names a client's."""
+    def issue(self, stem: str, names: Sequence[str] = (), *, days: int = 2) -> tuple[str, str]:
+        """(certificate, key) for hosts and addresses; without names a client's. ``days``: negative has ended already."""
         certificate, key = f"{self.folder}/{stem}.cert", f"{self.folder}/{stem}.key"
         request, extensions = f"{self.folder}/{stem}.csr", f"{self.folder}/{stem}.ext"
         _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={stem[:60]}",
@@ -28,7 +31,7 @@ class Authority:
         with open(extensions, "w", encoding="ascii") as file:
             alternatives = [f"IP:{name}" if name.replace(".", "").isdigit() else f"DNS:{name}" for name in names]
             file.write(f"subjectAltName={','.join(alternatives)}\n" if names else "extendedKeyUsage=clientAuth\n")
-        _openssl("x509", "-req", "-days", "2", "-in", request, "-CA", self.certificate, "-CAkey", self._key,
+        _openssl("x509", "-req", "-days", str(days), "-in", request, "-CA", self.certificate, "-CAkey", self._key,
                  "-CAcreateserial", "-extfile", extensions, "-out", certificate)  # fmt: skip
         return certificate, key
 

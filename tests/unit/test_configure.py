@@ -13,7 +13,7 @@ from berth.base.errors import InvalidArgument
 from berth.daemon import configure
 from berth.daemon.configure import load, reread
 from berth.daemon.host import cgroup_driver
-from berth.daemon.settings import BY_FLAG, SETTINGS
+from berth.daemon.settings import BY_FLAG, BY_KEY, FILE_KEYS, SETTINGS
 
 SOURCE = Path(berth.__file__).parent
 
@@ -30,19 +30,13 @@ def refusal(*argv: str) -> str:
     return caught.value.message
 
 
-DOCKERD = """
-add-runtime allow-direct-routing authorization-plugin bip bip6 bridge cdi-spec-dir cgroup-parent config-file containerd
-containerd-namespace containerd-plugins-namespace cpu-rt-period cpu-rt-runtime cri-containerd data-root debug
-default-address-pool default-cgroupns-mode default-gateway default-gateway-v6 default-ipc-mode default-network-opt
-default-runtime default-shm-size default-ulimit dns dns-opt dns-search exec-opt exec-root experimental feature fixed-cidr
-fixed-cidr-v6 group help host host-gateway-ip http-proxy https-proxy icc init init-path insecure-registry ip ip-forward
-ip-forward-no-drop ip-masq ip6tables iptables ipv6 label live-restore log-driver log-format log-level log-opt
-max-concurrent-downloads max-concurrent-uploads max-download-attempts metrics-addr mtu network-control-plane-mtu
-no-new-privileges no-proxy node-generic-resource pidfile raw-logs registry-mirror rootless seccomp-profile selinux-enabled
-shutdown-timeout storage-driver storage-opt swarm-default-advertise-addr tls tlscacert tlscert tlskey tlsverify
-userland-proxy userland-proxy-path userns-remap validate version
-""".split()
-"""Every flag of dockerd 28.5.2, from its ``--help``."""
+DOCKERD = json.loads((Path(__file__).parent.parent / "golden" / "dockerd_settings.json").read_text())
+"""Flags and keys that dockerd of the version in ``engine`` knows: tests/golden/capture_settings.py."""
+OWN_PARSERS = ("help", "version", "validate", "config-file")
+KINDS = {
+    "string": "str", "ip": "str", "bool": "bool", "int": "int", "bytes": "size", "list": "list", "ipSlice": "list",
+    "pool-options": "list", "map": "map", "mapmap": "options", "runtime": "runtimes", "ulimit": "ulimits",
+}  # fmt: skip
 _OTHER = {"bool": True, "int": 7, "list": ["x"], "str": "x", "map": {"x": "y"}}
 MEANS_NOTHING = {
     "raw-logs",
@@ -51,11 +45,10 @@ MEANS_NOTHING = {
 }  # taken: it is so anyway, or switches parts of dockerd's own
 
 
-@pytest.mark.parametrize(
-    "flag", [name for name in DOCKERD if name not in ("help", "version", "validate", "config-file")]
-)
+@pytest.mark.parametrize("flag", sorted(set(DOCKERD["flags"]) - set(OWN_PARSERS)))
 def test_every_flag_of_dockerd_works_or_is_named_with_the_reason(flag: str, tmp_path: Path) -> None:
     setting = BY_FLAG[flag]
+    assert (setting.kind, setting.short) == (KINDS[DOCKERD["flags"][flag]["kind"]], DOCKERD["flags"][flag]["short"])
     if not setting.reason:
         sources = [path.read_text() for path in SOURCE.rglob("*.py") if path.name != "settings.py"]
         assert flag in MEANS_NOTHING or any(f'"{flag}"' in text for text in sources), "nobody reads it"
@@ -63,6 +56,32 @@ def test_every_flag_of_dockerd_works_or_is_named_with_the_reason(flag: str, tmp_
     value = next(v for v in (_OTHER[setting.kind], False, "y") if v not in setting.accepts and v != setting.default)
     said = refusal("--config-file", write(tmp_path, **{setting.key: value}))
     assert setting.key in said and f"is not supported: {setting.reason}" in said
+
+
+@pytest.mark.parametrize("key", DOCKERD["keys"])
+def test_every_key_of_its_file_is_known(key: str, tmp_path: Path) -> None:
+    if key in BY_KEY:
+        setting = BY_KEY[key]
+        assert load(["--config-file", _file_with(tmp_path, key, setting.default)])[setting.flag] == setting.default
+    elif key == "host-gateway-ip":
+        assert load(["--config-file", write(tmp_path, **{key: "10.9.8.7"})])["host-gateway-ip"] == ["10.9.8.7"]
+    elif FILE_KEYS[key].ignored:
+        assert load(["--config-file", write(tmp_path, **{key: ["x"]})]).ignored == (f"{key}: {FILE_KEYS[key].reason}",)
+    else:
+        said = refusal("--config-file", write(tmp_path, **{key: {"x": 1}}))
+        assert said.startswith(f"{key} in {tmp_path}/daemon.json: map[x:1] is not supported: {FILE_KEYS[key].reason}")
+        for value in FILE_KEYS[key].inert:
+            assert load(["--config-file", write(tmp_path, **{key: value})]).ignored == ()
+
+
+def _file_with(tmp_path: Path, key: str, value: Any) -> str:
+    inner = {key: {} if value == [] and key == "default-ulimits" else value}
+    return write(tmp_path, **({"proxies": inner} if key in ("http-proxy", "https-proxy", "no-proxy") else inner))
+
+
+def test_features_are_taken_and_named(tmp_path: Path) -> None:
+    settings = load(["--config-file", write(tmp_path, features={"cdi": True})])
+    assert settings["feature"] == {"cdi": True} and settings.ignored == ("features.cdi: nothing here depends on it",)
 
 
 def test_what_is_both_a_flag_and_in_the_file_is_refused(tmp_path: Path) -> None:
@@ -124,6 +143,14 @@ def test_inert_values_of_what_is_not_supported_are_taken(setting: Any, tmp_path:
         ({"hosts": ["here"]}, "--host 'here'"),
         ({"hosts": ["tcp://1.2.3.4:99999999"]}, "write tcp://address:port"),
         ({"hosts": ["tcp://127.0.0.1:2375"]}, "without TLS: whoever reaches it is root"),
+        ({"host-gateway-ips": ["1.2.3.4", "::1", "5.6.7.8"]}, "only one IPv4 host gateway IP address can be specified"),
+        ({"host-gateway-ip": "1.2.3.4", "host-gateway-ips": ["::1"]}, "must not both be specified in the config file"),
+        ({"host-gateway-ips": ["x"]}, "--host-gateway-ip: invalid IP address: x"),
+        ({"dns": ["x"]}, "--dns: invalid IP address: x"),
+        ({"ip": "x"}, "--ip: invalid IP address: x"),
+        ({"registry-mirrors": ["ftp://x"]}, 'invalid mirror: unsupported scheme "ftp" in "ftp://x"'),
+        ({"registry-mirrors": ["https://x/?a"]}, "invalid mirror: query or fragment at end of the URI"),
+        ({"features": {"x": "y"}}, "features.x: 'y': write true or false"),
         ({"default-ipc-mode": "host"}, "invalid default ipc mode: 'host'"),
     ],
 )

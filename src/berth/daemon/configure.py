@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import json
 import os
+import platform
 import re
 from typing import Any
 
 import berth
 from berth.base.errors import InvalidArgument
-from berth.daemon.settings import BY_FLAG, BY_KEY, DOCKER_FILE, DOCKERS_OWN_KEYS, OWN_FILE, SETTINGS, Setting, Settings
+from berth.daemon.settings import (
+    BY_FLAG,
+    BY_KEY,
+    DOCKER_FILE,
+    DOCKERS_OWN_KEYS,
+    FILE_KEYS,
+    OWN_FILE,
+    SETTINGS,
+    Setting,
+    Settings,
+)
 from berth.spec.units import parse_bytes
 
 _LEVELS = ("debug", "info", "warn", "error", "fatal")
@@ -49,7 +61,8 @@ def merge(flags: dict[str, Any], path: str | None, strict: bool) -> Settings:
     settings.update(from_file)
     settings.update(flags)
     settings.given = frozenset(flags) | frozenset(from_file)
-    settings.by_flag, settings.path, settings.strict, settings.ignored = dict(flags), path, strict, tuple(ignored)
+    settings.by_flag, settings.path, settings.strict = dict(flags), path, strict
+    settings.ignored = (*ignored, *(f"features.{name}: nothing here depends on it" for name in settings["feature"]))
     _check(settings)
     return settings
 
@@ -150,6 +163,7 @@ def _read_file(path: str, strict: bool) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(document, dict):
         raise _bad_file(path, "it must be a JSON object")
     document |= _proxies(document.pop("proxies", {}), path)
+    _rename_old_keys(document, path)
     ignored = []
     if not strict:
         for key in list(document):
@@ -157,6 +171,7 @@ def _read_file(path: str, strict: bool) -> tuple[dict[str, Any], list[str]]:
             if why:
                 ignored.append(f"{key}: {why}")
                 del document[key]
+    ignored += _without_flag(document, path)
     unknown = sorted(set(document) - set(BY_KEY))
     if unknown:
         raise _bad_file(path, f"the following directives don't match any configuration option: {', '.join(unknown)}")
@@ -173,11 +188,35 @@ def _proxies(raw: object, path: str) -> dict[str, Any]:
     return raw
 
 
+def _rename_old_keys(document: dict[str, Any], path: str) -> None:
+    """``host-gateway-ip`` held one address, before there was IPv6. Raises: InvalidArgument."""
+    if "host-gateway-ip" not in document:
+        return
+    if "host-gateway-ips" in document:
+        raise _bad_file(path, "host-gateway-ip and host-gateway-ips must not both be specified in the config file")
+    address = document.pop("host-gateway-ip")
+    document["host-gateway-ips"] = [address] if address else []
+
+
+def _without_flag(document: dict[str, Any], path: str) -> list[str]:
+    """Take the keys out that no flag has; what there is to say of them. Raises: InvalidArgument."""
+    told = []
+    for key in [key for key in document if key in FILE_KEYS]:
+        value, known = document.pop(key), FILE_KEYS[key]
+        if known.ignored:
+            told.append(f"{key}: {known.reason}")
+        elif value not in known.inert:
+            raise InvalidArgument(f"{key} in {path}: {as_text(value)} is not supported: {known.reason}")
+    return told
+
+
 def _why_ignored(key: str, value: Any, path: str) -> str:
     """Why a key of Docker's own file does not hold here; "" when it does."""
     setting = BY_KEY.get(key)
     if key in DOCKERS_OWN_KEYS:
         return "it names a place of Docker's"
+    if key in FILE_KEYS:
+        return "" if value in FILE_KEYS[key].inert else FILE_KEYS[key].reason
     if setting is None:
         return "it is unknown here"
     if setting.reason and _typed(setting, value, path) not in (setting.default, *setting.accepts):
@@ -243,6 +282,20 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
+def reload_attributes(settings: Settings) -> dict[str, str]:
+    """Attributes of the event ``daemon reload``, each in dockerd's own form."""
+    found = {"name": platform.node()}
+    for setting in [s for s in SETTINGS if s.reload and not s.reason]:
+        value = settings[setting.flag]
+        if setting.kind == "list":
+            found[setting.key] = json.dumps(value, separators=(",", ":"))
+        elif setting.kind == "runtimes":
+            found[setting.key] = " ".join(f"{name}:{entry['path']}" for name, entry in value.items())
+        else:
+            found[setting.key] = as_text(value)
+    return found
+
+
 # --- what is in itself right
 
 
@@ -252,6 +305,7 @@ def _check(settings: Settings) -> None:
         if setting.reason and setting.flag in settings.given and value not in (setting.default, *setting.accepts):
             raise InvalidArgument(f"{_name(settings, setting)}: {as_text(value)} is not supported: {setting.reason}")
     _check_places(settings)
+    _check_addresses(settings)
     _check_words(settings)
     _check_numbers(settings)
     _check_tls(settings)
@@ -278,6 +332,38 @@ def _check_places(settings: Settings) -> None:
             raise InvalidArgument(f"--host {host!r}: write tcp://address:port")
 
 
+def _check_addresses(settings: Settings) -> None:
+    found = [_address("host-gateway-ip", text) for text in settings["host-gateway-ip"]]
+    for version in (4, 6):
+        if sum(address.version == version for address in found) > 1:
+            raise InvalidArgument(f"only one IPv{version} host gateway IP address can be specified")
+    for text in settings["dns"]:
+        _address("dns", text)
+    if settings["ip"]:
+        _address("ip", settings["ip"])
+    for mirror in settings["registry-mirror"]:
+        _check_mirror(mirror)
+
+
+def _address(flag: str, text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        raise InvalidArgument(f"--{flag}: invalid IP address: {text}") from None
+
+
+def _check_mirror(text: str) -> None:
+    scheme, sep, rest = text.partition("://")
+    if not sep or scheme not in ("http", "https"):
+        raise InvalidArgument(
+            f"invalid mirror: unsupported scheme \"{scheme if sep else ''}\" in \"{text}\": must use either 'https://' or 'http://'"
+        )
+    if not rest or re.search("[?#]", rest):
+        raise InvalidArgument(
+            f'invalid mirror: query or fragment at end of the URI "{text}"' if rest else f"invalid mirror: {text!r}"
+        )
+
+
 _WORDS = {
     "log-level": _LEVELS, "log-format": ("text", "json"), "default-ipc-mode": ("private", "shareable"),
     "default-cgroupns-mode": ("private", "host"),
@@ -294,6 +380,9 @@ def _check_words(settings: Settings) -> None:
         raise InvalidArgument(
             f"error initializing graphdriver: driver not supported: {settings['storage-driver']} (there are overlay2 and vfs)"
         )
+    for name, value in settings["feature"].items():
+        if str(value).lower() not in ("true", "false"):
+            raise InvalidArgument(f"features.{name}: {value!r}: write true or false")
     for label in settings["label"]:
         if "=" not in label:
             raise InvalidArgument(f"bad attribute format: {label}")

@@ -33,6 +33,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = load(sys.argv[1:] if argv is None else argv)
         if settings["validate"]:
+            from berth.daemon.wiring import check
+
+            check(settings)
             print("configuration OK")
             return 0
         return _run(settings)
@@ -46,8 +49,7 @@ def _run(settings: Settings) -> int:
         print("berthd: the daemon needs to run as root: try sudo berthd", file=sys.stderr)
         return 1
     _start_logging(settings)
-    for line in settings.ignored:
-        log.warning("%s: %s", settings.path, line)
+    _tell_ignored(settings)
     for variable, flag in (("HTTP_PROXY", "http-proxy"), ("HTTPS_PROXY", "https-proxy"), ("NO_PROXY", "no-proxy")):
         if settings[flag]:
             os.environ[variable] = os.environ[variable.lower()] = settings[flag]
@@ -69,6 +71,11 @@ def _run(settings: Settings) -> int:
         host.leave_run_root(layout)
         os.close(lock_fd)
     return 0
+
+
+def _tell_ignored(settings: Settings) -> None:
+    for line in settings.ignored:
+        log.warning("%s: %s", settings.path or "the command line", line)
 
 
 class _JsonLines(logging.Formatter):
@@ -139,6 +146,7 @@ def _reload(engine: Engine) -> None:
         log.info("Got signal to reload configuration, reloading from: %s", fresh.path)
         engine.reload(fresh)
         set_level(engine.settings)
+        _tell_ignored(fresh)
     except BerthError as err:
         log.error("the configuration was not reloaded: %s", err)
     systemd.notify("READY=1")

@@ -80,7 +80,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("dns", "dns", "list", [], "DNS server to use"),
     Setting("dns-search", "dns-search", "list", [], "DNS search domains to use"),
     Setting("dns-opt", "dns-opts", "list", [], "DNS options to use"),
-    Setting("host-gateway-ip", "host-gateway-ip", "str", "", "IP address that host-gateway resolves to in --add-host"),
+    Setting("host-gateway-ip", "host-gateway-ips", "list", [],
+            "IP addresses (one of each family) that host-gateway resolves to in --add-host"),
     Setting("cluster-store", "cluster-store", "str", "", "Key-value store that hosts share networks through: etcd://host:port"),
     Setting("cluster-advertise", "cluster-advertise", "str", "", "Address or interface that other hosts reach this one at"),
     Setting("cluster-store-opt", "cluster-store-opts", "map", {}, "Options of the store (kv.cacertfile, discovery.ttl, ...)"),
@@ -106,10 +107,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("cgroup-parent", "cgroup-parent", "str", "", "Set parent cgroup for all containers"),
     Setting("exec-opt", "exec-opts", "list", [], "Runtime execution options (native.cgroupdriver=cgroupfs|systemd)"),
     Setting("default-ulimit", "default-ulimits", "ulimits", [], "Default ulimits for containers"),
-    Setting("default-shm-size", "default-shm-size", "size", 64 << 20, "Default shm size for containers"),
-    Setting("default-ipc-mode", "default-ipc-mode", "str", "private", 'Default mode for containers ipc ("shareable"|"private")'),
+    Setting("default-shm-size", "default-shm-size", "size", 64 << 20, "Default shm size for containers",
+            reload=True),
+    Setting("default-ipc-mode", "default-ipc-mode", "str", "private", 'Default mode for containers ipc ("shareable"|"private")',
+            reload=True),
     Setting("default-cgroupns-mode", "default-cgroupns-mode", "str", "private",
-            'Default mode for containers cgroup namespace ("host"|"private")'),
+            'Default mode for containers cgroup namespace ("host"|"private")', reload=True),
     Setting("default-runtime", "default-runtime", "str", "berth", "Default OCI runtime for containers", reload=True),
     Setting("add-runtime", "runtimes", "runtimes", {}, "Register an additional OCI compatible runtime", reload=True),
     Setting("init", "init", "bool", False, "Run an init in the container to forward signals and reap processes"),
@@ -122,8 +125,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("live-restore", "live-restore", "bool", True, "Keep containers running while the daemon is down", reload=True),
     Setting("shutdown-timeout", "shutdown-timeout", "int", 15, "Seconds to wait for containers to stop at shutdown",
             reload=True),
-    Setting("oom-score-adjust", "oom-score-adjust", "int", 0, "Set the oom_score_adj for the daemon", reason=_NOT_YET,
-            accepts=(0,)),
+    Setting("oom-score-adjust", "oom-score-adjust", "int", 0, "Set the oom_score_adj for the daemon", accepts=(0,),
+            reason="dockerd has it no longer either: OOMScoreAdjust= of systemd sets it"),
     Setting("parked-shims", "parked-shims", "int", 4, "Shims kept ready, so that a start does not wait for the kernel"),
     # dockerd's, which mean nothing here
     Setting("experimental", "experimental", "bool", False, "Enable experimental features", accepts=(False,),
@@ -154,9 +157,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("init-path", "init-path", "str", "", "Path to the init binary", reason="--init runs this engine's own init"),
     Setting("rootless", "rootless", "bool", False, "Enable rootless mode", reason=_NOT_YET, accepts=(False,)),
     Setting("containerd", "containerd", "str", "", "containerd grpc address", reason=_NO_CONTAINERD),
-    Setting("containerd-namespace", "containerd-namespace", "str", "", "containerd namespace to use", reason=_NO_CONTAINERD),
-    Setting("containerd-plugins-namespace", "containerd-plugin-namespace", "str", "",
-            "containerd namespace to use for plugins", reason=_NO_CONTAINERD),
+    Setting("containerd-namespace", "containerd-namespace", "str", "", "containerd namespace to use", reason=_NO_CONTAINERD,
+            accepts=("moby",)),
+    Setting("containerd-plugins-namespace", "containerd-plugins-namespace", "str", "",
+            "containerd namespace to use for plugins", reason=_NO_CONTAINERD, accepts=("plugins.moby",)),
     Setting("cri-containerd", "cri-containerd", "bool", False, "Start containerd with cri", reason=_NO_CONTAINERD,
             accepts=(False,)),
     Setting("ip-forward-no-drop", "ip-forward-no-drop", "bool", False,
@@ -170,6 +174,24 @@ SETTINGS: tuple[Setting, ...] = (
             reason=_NO_SWARM, accepts=(1500,)),
 )  # fmt: skip
 
+
+class FileKey(NamedTuple):
+    """A key of dockerd's file that has no flag. ``inert`` values mean nothing; others are refused with ``reason``."""
+
+    reason: str
+    inert: tuple[Any, ...] = ()
+    ignored: bool = False  # dockerd ignores it too: it is named in the log
+
+
+FILE_KEYS = {
+    "builder": FileKey("this engine builds no images", ({},)),
+    "network-diagnostic-port": FileKey(
+        "there is no diagnostic server: the networks are told by docker network inspect", (0,)
+    ),
+    "api-cors-header": FileKey("dockerd has it no longer either: use a reverse proxy if you need CORS headers", ("",)),
+    "allow-nondistributable-artifacts": FileKey("dockerd ignores it too", ignored=True),
+    "deprecated-key-path": FileKey("dockerd ignores it too", ignored=True),
+}
 BY_KEY = {s.key: s for s in SETTINGS}
 BY_FLAG = {s.flag: s for s in SETTINGS}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import platform
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,11 @@ from berth.base.clock import now_ns
 from berth.base.layout import Layout
 from berth.base.locks import KeyedLocks
 from berth.daemon import host as hosts
-from berth.daemon.configure import as_text
+from berth.daemon.configure import reload_attributes
+from berth.daemon.doors import tls_context
 from berth.daemon.settings import SETTINGS, Settings
 from berth.db.database import Database
-from berth.engine.containers.deps import Deps, Tasks
+from berth.engine.containers.deps import Defaults, Deps, Tasks
 from berth.engine.containers.deps import Settings as VerbSettings
 from berth.engine.containers.execs import Execs
 from berth.engine.containers.index import ContainerIndex
@@ -86,7 +86,7 @@ class Engine:
         self.deps = Deps(
             layout=layout, db=self.db, containers=self.containers, images=self.images, networks=self.networks,
             volumes=self.volumes, pool=self.pool, events=self.events, locks=KeyedLocks(),
-            host=host, settings=verbs, tasks=self.tasks, trash=self.trash, execs=execs,
+            host=host, settings=verbs, defaults=Defaults(*_defaults(settings)), tasks=self.tasks, trash=self.trash, execs=execs,
             runtimes=Runtimes(settings["add-runtime"], settings["default-runtime"]),
         )  # fmt: skip
         execs.bind(self.deps)
@@ -113,17 +113,20 @@ class Engine:
         self.app = App(services, server_version=_version(), debug=self.settings["debug"])
 
     def reload(self, fresh: Settings) -> None:
-        """Take over what may change while the daemon runs (SIGHUP), and say so as an event."""
+        """Take over what may change while the daemon runs (SIGHUP), and say so as an event.
+
+        Raises: InvalidArgument; nothing is changed then.
+        """
+        images = _image_settings(fresh)
+        self.deps.runtimes.reload(fresh["add-runtime"], fresh["default-runtime"])
         for setting in SETTINGS:
             if setting.reload:
                 self.settings[setting.flag] = fresh[setting.flag]
         self.settings.path = fresh.path
-        self.deps.runtimes.reload(self.settings["add-runtime"], self.settings["default-runtime"])
-        self.images.reload(_image_settings(self.settings))
+        self.deps.defaults.set(*_defaults(fresh))
+        self.images.reload(images)
         self.system.reload(self._facts(cgroups.detect()))
-        attributes = {"name": platform.node()}
-        attributes |= {s.key: as_text(self.settings[s.flag]) for s in SETTINGS if s.reload and not s.reason}
-        self.events.publish("daemon", "reload", self.instance_id, attributes)
+        self.events.publish("daemon", "reload", self.instance_id, reload_attributes(fresh))
 
     async def close(self) -> None:
         """Stop; with live-restore the containers run on."""
@@ -157,6 +160,19 @@ class Engine:
         )  # fmt: skip
 
 
+def check(settings: Settings) -> None:
+    """What only the parts themselves know to be wrong, without building them. Raises: InvalidArgument."""
+    Runtimes(settings["add-runtime"], settings["default-runtime"])
+    hosts.cgroup_driver(settings)
+    tls_context(settings)
+    _image_settings(settings)
+    _network_options(settings)
+
+
+def _defaults(settings: Settings) -> tuple[int, str, str]:
+    return settings["default-shm-size"], settings["default-ipc-mode"], settings["default-cgroupns-mode"]
+
+
 def _version() -> str:
     import berth
 
@@ -183,7 +199,7 @@ def _network_options(settings: Settings) -> NetworkOptions:
         ip_masq=settings["ip-masq"], ip_forward=settings["ip-forward"], default_ip=settings["ip"],
         ip_forward_no_drop=settings["ip-forward-no-drop"],
         dns=tuple(settings["dns"]), dns_search=tuple(settings["dns-search"]), dns_opts=tuple(settings["dns-opt"]),
-        host_gateway_ip=settings["host-gateway-ip"], fixed_cidr=settings["fixed-cidr"], ipv6=settings["ipv6"],
+        fixed_cidr=settings["fixed-cidr"], ipv6=settings["ipv6"],
         bip6=settings["bip6"], fixed_cidr_v6=settings["fixed-cidr-v6"],
         default_network_opts=settings["default-network-opt"],
         pools=tuple(parse_pool(pool) for pool in settings["default-address-pool"]) or DEFAULT_POOLS,
@@ -206,9 +222,8 @@ def _verb_settings(settings: Settings, instance: str) -> VerbSettings:
     return VerbSettings(
         log_driver=settings["log-driver"], log_opts={k: str(v) for k, v in settings["log-opt"].items()},
         stop_timeout_s=10, dns=tuple(settings["dns"]), dns_search=tuple(settings["dns-search"]),
-        dns_options=tuple(settings["dns-opt"]), host_gateway=settings["host-gateway-ip"],
+        dns_options=tuple(settings["dns-opt"]), host_gateways=tuple(settings["host-gateway-ip"]),
         cgroup_parent=("" if systemd else settings["cgroup-parent"]) or f"/berth-{instance}",
-        shm_size_bytes=settings["default-shm-size"],
-        ipc_mode=settings["default-ipc-mode"], cgroupns_mode=settings["default-cgroupns-mode"], init=settings["init"],
+        init=settings["init"],
         systemd_slice=(settings["cgroup-parent"] or "system.slice") if systemd else "", instance_id=instance,
     )  # fmt: skip

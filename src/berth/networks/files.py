@@ -32,18 +32,22 @@ def hostname_file(hostname: str) -> str:
 
 
 def hosts_file(
-    hostname: str, domainname: str, addresses: Sequence[str], extra_hosts: Sequence[str], *, host_gateway: str = ""
+    hostname: str,
+    domainname: str,
+    addresses: Sequence[str],
+    extra_hosts: Sequence[str],
+    *,
+    host_gateways: Sequence[str] = (),
 ) -> str:
     """``/etc/hosts``. ``addresses`` are the container's own; ``extra_hosts`` are ``name:address`` (or ``name=address``),
-    where ``host-gateway`` stands for ``host_gateway``. Raises: InvalidArgument."""
+    where ``host-gateway`` stands for ``host_gateways``. Raises: InvalidArgument."""
     lines = [_HOSTS_HEAD]
     for entry in extra_hosts:
         name, address = split_extra_host(entry)
-        if address == "host-gateway":
-            address = host_gateway
-            if not address:
-                raise InvalidArgument("unable to derive the IP value for host-gateway")
-        lines.append(f"{_clean(address)}\t{_clean(name)}\n")
+        meant = host_gateways if address == "host-gateway" else [address]
+        if not meant:
+            raise InvalidArgument("unable to derive the IP value for host-gateway")
+        lines += [f"{_clean(found)}\t{_clean(name)}\n" for found in meant]
     lines.append(hosts_lines(host_names(hostname, domainname), addresses))
     return "".join(lines)
 
@@ -64,10 +68,10 @@ def without_addresses(text: str, addresses: Sequence[str]) -> str:
     return "".join(kept)
 
 
-def with_host_name(text: str, address: str) -> str:
-    """``/etc/hosts`` where this host is at ``address``, "" for nowhere. A line of its own: others are a user's and stay."""
+def with_host_name(text: str, addresses: Sequence[str]) -> str:
+    """``/etc/hosts`` where this host is at ``addresses``. A line of its own: others are a user's and stay."""
     kept = [line for line in text.splitlines(keepends=True) if line.split()[1:] != [HOST_NAME]]
-    return "".join([*kept, *([f"{address}\t{HOST_NAME}\n"] if address else [])])
+    return "".join([*kept, *(f"{address}\t{HOST_NAME}\n" for address in addresses)])
 
 
 def split_extra_host(entry: str) -> tuple[str, str]:

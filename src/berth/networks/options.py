@@ -27,6 +27,5 @@ class NetworkOptions(NamedTuple):
     dns: tuple[str, ...] = ()  # --dns
     dns_search: tuple[str, ...] = ()  # --dns-search
     dns_opts: tuple[str, ...] = ()  # --dns-opt
-    host_gateway_ip: str = ""  # --host-gateway-ip: what host-gateway means; "" is the bridge's address
     pools: tuple[Pool, ...] = DEFAULT_POOLS  # --default-address-pool
     default_network_opts: Mapping[str, Mapping[str, str]] = MappingProxyType({})  # --default-network-opt, by driver

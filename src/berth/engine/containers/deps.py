@@ -39,13 +39,20 @@ class Settings(NamedTuple):
     dns_search: tuple[str, ...]
     dns_options: tuple[str, ...]
     cgroup_parent: str
-    host_gateway: str
-    shm_size_bytes: int = 64 << 20
-    ipc_mode: str = "private"
-    cgroupns_mode: str = "private"
+    host_gateways: tuple[str, ...] = ()  # what host-gateway means; () is the address of the bridge
     init: bool = False
     systemd_slice: str = ""  # of containers that name none; "" with the cgroupfs driver
     instance_id: str = ""
+
+
+class Defaults:
+    """What a container gets that asks for nothing. A reload of the daemon's settings changes them."""
+
+    def __init__(self, shm_size_bytes: int, ipc_mode: str, cgroupns_mode: str) -> None:
+        self.set(shm_size_bytes, ipc_mode, cgroupns_mode)
+
+    def set(self, shm_size_bytes: int, ipc_mode: str, cgroupns_mode: str) -> None:
+        self.shm_size_bytes, self.ipc_mode, self.cgroupns_mode = shm_size_bytes, ipc_mode, cgroupns_mode
 
 
 class Deps(NamedTuple):
@@ -60,6 +67,7 @@ class Deps(NamedTuple):
     locks: KeyedLocks
     host: HostFacts
     settings: Settings
+    defaults: Defaults
     tasks: Tasks
     trash: Trash
     execs: Execs

@@ -41,7 +41,8 @@ def write_network_files(deps: Deps, container: Container, endpoints: Sequence[En
     hostname = hostname_of(row)
     domain = str(row.config.get("Domainname") or "")
     _write(found.hostname, files.hostname_file(hostname))
-    gateway = deps.settings.host_gateway or deps.networks.host_address(endpoints)
+    at = deps.networks.host_address(endpoints)
+    gateways = deps.settings.host_gateways or ((at,) if at else ())
     addresses = [address for e in endpoints for address in e.addresses]
     extra = [str(h) for h in hc.get("ExtraHosts") or []]
     if hc.get("Links"):
@@ -49,7 +50,7 @@ def write_network_files(deps: Deps, container: Container, endpoints: Sequence[En
     if mode == "host" and not extra:
         _write(found.hosts, _read("/etc/hosts"))
     else:
-        text = files.hosts_file(hostname, domain, addresses, extra, host_gateway=gateway)
+        text = files.hosts_file(hostname, domain, addresses, extra, host_gateways=gateways)
         _write(found.hosts, _with_host_name(deps, container, endpoints, text))
     _write(found.resolv, _resolv_conf(deps, container, endpoints))
     return found
@@ -61,7 +62,7 @@ def _with_host_name(deps: Deps, container: Container, endpoints: Sequence[Endpoi
     if any(files.split_extra_host(entry)[0] == files.HOST_NAME for entry in extra):
         return text
     address = deps.networks.host_address(endpoints)
-    return files.with_host_name(text, (deps.settings.host_gateway or address) if address else "")
+    return files.with_host_name(text, (deps.settings.host_gateways or (address,)) if address else ())
 
 
 def follow_host(deps: Deps, container: Container, before: str, now: str) -> None:

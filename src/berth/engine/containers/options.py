@@ -116,11 +116,11 @@ def fill_defaults(deps: Deps, config: dict[str, Any], hc: dict[str, Any]) -> Non
         log_config["Config"] = {**deps.settings.log_opts, **(log_config.get("Config") or {})}
         check_log_config(log_config)
     hc["LogConfig"] = {"Type": log_config["Type"], "Config": log_config.get("Config") or {}}
-    hc["ShmSize"] = hc.get("ShmSize") or deps.settings.shm_size_bytes
+    hc["ShmSize"] = hc.get("ShmSize") or deps.defaults.shm_size_bytes
     if not (hc.get("RestartPolicy") or {}).get("Name"):
         hc["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
-    hc["IpcMode"] = hc.get("IpcMode") or deps.settings.ipc_mode
-    hc["CgroupnsMode"] = hc.get("CgroupnsMode") or deps.settings.cgroupns_mode
+    hc["IpcMode"] = hc.get("IpcMode") or deps.defaults.ipc_mode
+    hc["CgroupnsMode"] = hc.get("CgroupnsMode") or deps.defaults.cgroupns_mode
     if hc.get("Memory") and not hc.get("MemorySwap"):
         hc["MemorySwap"] = 2 * int(hc["Memory"])
     if hc.get("OomKillDisable") is None and "oom_kill_disable" not in deps.host.lacks:
