@@ -6,9 +6,6 @@ import base64
 import binascii
 import json
 import re
-import time
-from calendar import timegm
-from datetime import datetime
 from typing import Any, TypedDict
 
 from berth.api import shapes
@@ -16,6 +13,7 @@ from berth.api.http.request import Request
 from berth.base.errors import InvalidArgument
 from berth.spec.api import containers as spec
 from berth.spec.api import host_config as host
+from berth.spec.moment import parse_moment_ns
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _FALSE = frozenset({"", "0", "no", "false", "none"})
@@ -120,6 +118,8 @@ def filters(request: Request) -> dict[str, list[str]]:
         value = json.loads(text)
     except (ValueError, RecursionError) as err:
         raise InvalidArgument(f"invalid filter: {err}") from err
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         raise InvalidArgument("invalid filter: it must be a JSON object")
     result: dict[str, list[str]] = {}
@@ -132,13 +132,6 @@ def filters(request: Request) -> dict[str, list[str]]:
     return result
 
 
-_RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?(Z|[+-]\d\d:\d\d)?", re.IGNORECASE
-)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_UNIT_NS = {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9}
-
-
 def timestamp(text: str | None, name: str) -> int | None:
     """Unix seconds with a fraction, RFC 3339, or a duration ago → nanoseconds since the epoch; None for "" and 0.
 
@@ -146,24 +139,10 @@ def timestamp(text: str | None, name: str) -> int | None:
     """
     if not text or text == "0":
         return None
-    if re.fullmatch(r"-?\d+(\.\d+)?", text):
-        whole, _, fraction = text.partition(".")
-        return int(whole) * 1_000_000_000 + int((fraction + "0" * 9)[:9])
-    match = _RFC3339.fullmatch(text)
-    if match:
-        y, mo, d, h, mi, s, fraction, zone = match.groups()
-        try:
-            seconds = timegm(datetime(int(y), int(mo), int(d), int(h or 0), int(mi or 0), int(s or 0)).timetuple())
-        except ValueError as err:
-            raise InvalidArgument(f'invalid value for "{name}": "{text}": {err}') from None
-        if zone and zone.upper() != "Z":
-            offset = int(zone[1:3]) * 3600 + int(zone[4:6]) * 60
-            seconds += -offset if zone[0] == "+" else offset
-        return seconds * 1_000_000_000 + int(((fraction or "") + "0" * 9)[:9])
-    parts = _DURATION.findall(text)
-    if parts and "".join(n + u for n, u in parts) == text:
-        return time.time_ns() - int(sum(float(n) * _UNIT_NS[u] for n, u in parts))
-    raise InvalidArgument(f'invalid value for "{name}": failed to parse value as time or duration: "{text}"')
+    try:
+        return parse_moment_ns(text)
+    except InvalidArgument as err:
+        raise InvalidArgument(f'invalid value for "{name}": {err.message}') from None
 
 
 def push_platform(request: Request) -> str | None:

@@ -12,7 +12,7 @@ from berth.base.errors import BerthError, Forbidden
 from berth.engine.containers import network_files
 from berth.engine.containers.deps import Deps, persist
 from berth.engine.containers.endpoints import member_of, ports_wished, publish_network, resolvers_of
-from berth.engine.containers.filters import until_ns
+from berth.engine.containers.filters import prune_until_ns
 from berth.engine.containers.record import Container
 from berth.networks import endpoints as ep
 from berth.networks import filters as rules
@@ -58,7 +58,7 @@ class NetworkVerbs:
 
     async def _prune(self, filters: Filters) -> dict[str, Any]:
         rules.check_prune(filters)
-        until = min((until_ns(v) for v in filters.get("until", ())), default=None)
+        until = prune_until_ns(filters)
         removed = []
         for network in self._deps.networks.users_made():
             if rules.prune_fits(network, filters, until) and not self._wished_for(network):

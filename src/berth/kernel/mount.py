@@ -124,11 +124,10 @@ def fsmount(fd: int, attributes: int = 0) -> int:
 
 
 def new_filesystem(fstype: str, options: Sequence[str] = (), attributes: int = 0, source: str = "") -> int:
-    """A detached mount of a fresh filesystem; options are ``key=value`` or flags."""
+    """A detached mount of a fresh filesystem; options are ``key=value`` or flags. ``source``: what df shows; its type."""
     fd = fsopen(fstype)
     try:
-        if source:
-            fsconfig_string(fd, "source", source)
+        fsconfig_string(fd, "source", source or fstype)
         for option in options:
             key, eq, value = option.partition("=")
             if eq:
@@ -156,6 +155,7 @@ def overlay(lower: Sequence[str], upper: str, work: str, *, volatile: bool = Fal
 def _overlay_by_parts(lower: Sequence[str], upper: str, work: str, volatile: bool) -> int:
     fd = fsopen("overlay")
     try:
+        fsconfig_string(fd, "source", "overlay")
         for path in lower:
             fsconfig_string(fd, "lowerdir+", path)
         if upper:

@@ -299,7 +299,8 @@ class Shim:
                 self._cgroup.apply_device_rules(resources["devices"])
             return self._cgroup.apply(resources)
         except OSError as err:
-            raise from_oserror(err, "set the container's limits", op="cgroup") from err
+            file = f": {os.path.basename(err.filename)}" if isinstance(err.filename, str) else ""
+            raise from_oserror(err, f"set the container's limits{file}", op="cgroup") from err
 
     def _drive(self, args: Mapping[str, Any], spec: Mapping[str, Any], stdio: list[int]) -> int:
         """The other runtime's container takes the network of the parked init, which is let go then; the master or -1."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 from calendar import timegm
+from contextlib import suppress
+from datetime import UTC, datetime
 
 from berth.base.errors import InvalidArgument
 
@@ -22,7 +24,8 @@ def parse_moment_ns(text: str) -> int:
         return int(whole) * 1_000_000_000 + int((fraction + "0" * 9)[:9])
     match = _DATE.fullmatch(text)
     if match:
-        return _date_ns(*match.groups())
+        with suppress(ValueError):  # a month of 13
+            return _date_ns(*match.groups())
     parts = _PART.findall(text)
     if parts and "".join(number + unit for number, unit in parts) == text:
         return time.time_ns() - int(sum(float(number) * _UNIT_NS[unit] for number, unit in parts))
@@ -32,7 +35,8 @@ def parse_moment_ns(text: str) -> int:
 def _date_ns(
     year: str, month: str, day: str, hour: str, minute: str, second: str, fraction: str | None, zone: str | None
 ) -> int:
-    moment = timegm((int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), 0, 0, 0))
+    when = datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), tzinfo=UTC)
+    moment = timegm(when.timetuple())
     if zone and zone.upper() != "Z":
         offset = int(zone[1:3]) * 3600 + int(zone[4:6]) * 60
         moment += -offset if zone[0] == "+" else offset

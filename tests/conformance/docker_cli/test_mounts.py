@@ -17,7 +17,7 @@ pytestmark = pytest.mark.root
 @pytest.fixture
 def place() -> Iterator[Path]:
     """A folder whose path the engine and a Docker in a room both have."""
-    path = Path("/var/tmp/berth-test-mounts")
+    path = Path(f"/var/tmp/berth-test-mounts-{os.getpid()}")
     path.mkdir(exist_ok=True)
     (path / "file").write_text("words\n")
     yield path
@@ -105,6 +105,22 @@ def test_a_slave_sees_what_the_host_mounts_later(engine: Daemon, place: Path) ->
     assert engine.docker("exec", ident, "ls", "/data/later").out == "seen\n"
     engine.docker("rm", "-f", ident)
     subprocess.run(["umount", str(place / "later")], check=True)
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("shared", "shared"), ("rslave", "shared or slave")])
+def test_what_the_host_keeps_to_itself_cannot_be_passed_on(engine: Daemon, place: Path, mode: str, kind: str) -> None:
+    subprocess.run(["mount", "--bind", str(place), str(place)], check=True)
+    subprocess.run(["mount", "--make-private", str(place)], check=True)
+    (place / "in side").mkdir()
+    said = refused(engine, "-v", f"{place}/in side:/data:{mode}", "busybox", "true")
+    assert f"path {place}/in side is mounted on {place} but it is not a {kind} mount" in said
+
+
+def test_df_names_the_filesystems(engine: Daemon) -> None:
+    lines = inside(engine, "busybox", "df", "/", "/dev", "/dev/shm").splitlines()
+    assert [(line.split()[0], line.split()[-1]) for line in lines[1:]] == [
+        ("overlay", "/"), ("tmpfs", "/dev"), ("shm", "/dev/shm")
+    ]  # fmt: skip
 
 
 def test_tmpfs_with_size_and_mode(engine: Daemon) -> None:

@@ -101,6 +101,8 @@ def test_a_device_and_what_may_be_done_with_it(engine: Daemon) -> None:
     assert inside(engine, *write, "head -c 1 /dev/x | wc -c") == "1"
     missing = refused(engine, "--device", "/dev/nowhere", "busybox", "true")
     assert 'error gathering device information while adding custom device "/dev/nowhere": no such file' in missing
+    none = refused(engine, "--device", "/usr/bin", "busybox", "true")
+    assert 'error gathering device information while adding custom device "/usr/bin": not a device node' in none
 
 
 def test_device_cgroup_rules(engine: Daemon) -> None:

@@ -66,14 +66,13 @@ def _nodes(host_path: str, path: str) -> Iterator[tuple[str, str]]:
         raise InvalidArgument(_refusal(host_path, (err.strerror or str(err)).lower())) from err
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         yield host_path, path
-    elif stat.S_ISDIR(mode):
-        for folder, _, names in os.walk(host_path):
-            for name in sorted(names):
-                node = os.path.join(folder, name)
-                if _is_node(node):
-                    yield node, os.path.join(path, os.path.relpath(node, host_path))
-    else:
+        return
+    nodes = [os.path.join(folder, name) for folder, _, names in os.walk(host_path) for name in sorted(names)]
+    nodes = [node for node in nodes if _is_node(node)]
+    if not nodes:
         raise InvalidArgument(_refusal(host_path, "not a device node"))
+    for node in nodes:
+        yield node, os.path.join(path, os.path.relpath(node, host_path))
 
 
 def _is_node(path: str) -> bool:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterable, Mapping
 
-from berth.base.errors import InvalidArgument, NotFound
+from berth.base.errors import InvalidArgument
 from berth.engine.containers.index import ContainerIndex
 from berth.engine.containers.record import Container
 from berth.engine.containers.state import PHASES
+from berth.spec.moment import parse_moment_ns
 
 KNOWN = frozenset(
-    "ancestor before exited expose health id is-task isolation label name network publish since status until volume "
-    "label!".split()
+    "ancestor before exited expose health id is-task isolation label name network publish since status volume label!".split()
 )
 HEALTH = ("none", "starting", "healthy", "unhealthy")
 _STATES = "created, running, paused, restarting, removing, exited, dead"
 _BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
 
 
-def check(filters: Mapping[str, list[str]]) -> None:
-    """Raises: InvalidArgument for a filter or value that Docker does not know."""
+def check(filters: Mapping[str, list[str]], index: ContainerIndex) -> None:
+    """Raises: InvalidArgument for a filter or value that Docker does not know; NotFound for a container that is not."""
     for name, values in filters.items():
         if name not in KNOWN:
             raise InvalidArgument(f"invalid filter '{name}'")
@@ -35,6 +34,10 @@ def check(filters: Mapping[str, list[str]]) -> None:
         for value in values if name == "health" else ():
             if value not in HEALTH:
                 raise _invalid(name, value, f"invalid value for health ({value}): must be one of {', '.join(HEALTH)}")
+        for value in values if name in ("publish", "expose") else ():
+            _port_fits(name, value, {})
+        for value in values if name in ("before", "since") else ():
+            index.get(value)
         if name == "is-task" and (len(values) != 1 or values[0].lower() not in _BOOLEANS):
             raise InvalidArgument(f"invalid filter 'is-task=[{' '.join(values)}]'")
 
@@ -81,9 +84,9 @@ def fits(
         elif name == "volume":
             ok = any(v in (m.name, m.destination, m.source) for m in row.mounts for v in values)
         elif name == "before":
-            ok = all(row.created_ns < _other(index, v).row.created_ns for v in values)
+            ok = all(row.created_ns < index.get(v).row.created_ns for v in values)
         elif name == "since":
-            ok = all(row.created_ns > _other(index, v).row.created_ns for v in values)
+            ok = all(row.created_ns > index.get(v).row.created_ns for v in values)
         elif name in ("publish", "expose"):
             ports = _published(container) if name == "publish" else row.config.get("ExposedPorts") or {}
             ok = any(_port_fits(name, v, ports) for v in values)
@@ -102,28 +105,22 @@ def health_of(health: Mapping[str, object] | None) -> str:
     return str(health["Status"]) if health else "none"
 
 
-def prune_fits(container: Container, filters: Mapping[str, list[str]]) -> bool:
-    """``until`` (a duration or time) and ``label``, for prune. Raises: InvalidArgument."""
+def prune_until_ns(filters: Mapping[str, list[str]]) -> int | None:
+    """The ``until`` of a prune. Raises: InvalidArgument."""
+    values = filters.get("until") or []
+    if len(values) > 1:
+        raise InvalidArgument("more than one until filter specified")
+    return parse_moment_ns(values[0]) if values else None
+
+
+def prune_fits(container: Container, filters: Mapping[str, list[str]], until_ns: int | None) -> bool:
+    """Whether prune may take it: labels hold, none of those that must not, made before ``until_ns``."""
     labels = container.row.config.get("Labels") or {}
     if not all(has_label(labels, v) for v in filters.get("label") or []):
         return False
     if any(has_label(labels, v) for v in filters.get("label!") or []):
         return False
-    return all(container.row.created_ns < until_ns(v) for v in filters.get("until") or [])
-
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def until_ns(text: str) -> int:
-    """``10m``, ``1h30m`` (ago), or seconds since the epoch. Raises: InvalidArgument."""
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return int(float(text) * 1e9)
-    parts = _DURATION.findall(text)
-    if parts and "".join(n + u for n, u in parts) == text:
-        return time.time_ns() - int(sum(float(n) * _SECONDS[u] for n, u in parts) * 1e9)
-    raise InvalidArgument(f"invalid filter 'until={text}': give a duration such as 10m, or a Unix time")
+    return until_ns is None or container.row.created_ns < until_ns
 
 
 def has_label(labels: Mapping[str, str], wanted: str) -> bool:
@@ -136,13 +133,6 @@ def _matches(pattern: str, name: str) -> bool:
         return re.search(pattern.removeprefix("/"), name) is not None or re.search(pattern, "/" + name) is not None
     except re.error:
         raise InvalidArgument(f"invalid filter 'name={pattern}': not a regular expression") from None
-
-
-def _other(index: ContainerIndex, ref: str) -> Container:
-    try:
-        return index.get(ref)
-    except NotFound:
-        raise InvalidArgument(f"No such container: {ref}") from None
 
 
 def _published(container: Container) -> dict[str, object]:

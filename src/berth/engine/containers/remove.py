@@ -10,7 +10,7 @@ from typing import Any
 
 from berth.base.errors import Conflict, InvalidArgument
 from berth.engine.containers.deps import Deps, publish
-from berth.engine.containers.filters import prune_fits
+from berth.engine.containers.filters import prune_fits, prune_until_ns
 from berth.engine.containers.network_files import remove_network_files
 from berth.engine.containers.record import Container
 from berth.engine.containers.start import cancel_restart, drop_pending
@@ -115,10 +115,11 @@ async def prune(deps: Deps, filters: dict[str, list[str]]) -> dict[str, Any]:
     for name in filters:
         if name not in ("label", "label!", "until"):
             raise InvalidArgument(f"invalid filter '{name}'")
+    until = prune_until_ns(filters)
     removed: list[str] = []
     reclaimed = 0
     for container in deps.containers:
-        if container.row.phase not in ("created", "exited", "dead") or not prune_fits(container, filters):
+        if container.row.phase not in ("created", "exited", "dead") or not prune_fits(container, filters, until):
             continue
         size, _ = await deps.images.rootfs_usage(container.id)
         try:

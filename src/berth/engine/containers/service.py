@@ -70,7 +70,7 @@ class ContainerService:
         index = self._deps.containers
         containers = sorted(index, key=lambda c: c.row.created_ns, reverse=True)
         if wanted:
-            filters.check(wanted)
+            filters.check(wanted, self._deps.containers)
             containers = [c for c in containers if filters.fits(c, wanted, index, self._ancestors)]
         if not (all_ or (limit or 0) > 0 or filters.narrows_to_stopped(wanted)):
             containers = [c for c in containers if c.running or c.row.phase == "restarting"]

@@ -31,6 +31,7 @@ from berth.engine.containers.links import link_env, refresh_parents
 from berth.engine.containers.mounting import give_volumes_back, publish_mounts, take_volumes
 from berth.engine.containers.network_files import give_files, write_network_files
 from berth.engine.containers.options import DEFAULT_MAX_FILE, DEFAULT_MAX_SIZE
+from berth.engine.containers.propagation import check_propagation
 from berth.engine.containers.record import Container
 from berth.engine.containers.remapping import lives_mapped, shift_for, volumes_to_map
 from berth.engine.containers.runtime_spec import StartFacts, render_runtime_spec, render_spaces
@@ -140,6 +141,7 @@ async def _launch(deps: Deps, container: Container) -> None:
     try:
         failpoints.hit("start.claimed")
         if row.mounts:
+            check_propagation(row.mounts)
             await take_volumes(deps, container)
             joined = joined._replace(mapped_volumes=await volumes_to_map(deps, row))
         await allocate(deps, container, endpoints)
