@@ -26,18 +26,18 @@ async def remove(deps: Deps, ref: str, *, force: bool, volumes: bool, link: bool
         raise Conflict("Conflict, cannot remove the default link name of the container")
     if container.removal is not None:
         raise Conflict(f"removal of container {container.id} is already in progress")
-    if container.running or container.row.phase == "restarting":
-        if not force:
-            raise Conflict(_refusal(container))
-        await _force_down(deps, container)
-        if deps.containers.find(container.id) is None:
-            return  # --rm did it
-    async with deps.locks.hold(container.id):
-        if deps.containers.find(container.id) is None:
-            return
-        if container.running:
-            raise Conflict(_refusal(container))
-        await remove_locked(deps, container, volumes=volumes)
+    while deps.containers.find(container.id) is not None:  # else --rm did it, or somebody else
+        if _is_up(container):
+            if not force:
+                raise Conflict(_refusal(container))
+            await _force_down(deps, container)
+        async with deps.locks.hold(container.id):
+            if deps.containers.find(container.id) is not None and not _is_up(container):  # a start may have come before
+                await remove_locked(deps, container, volumes=volumes)
+
+
+def _is_up(container: Container) -> bool:
+    return container.running or container.row.phase == "restarting"
 
 
 def _refusal(container: Container) -> str:
