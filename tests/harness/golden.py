@@ -11,10 +11,12 @@ import shlex
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness import cli
+from harness.search_index import SearchIndex
 
 FOLDER = Path(__file__).resolve().parent.parent / "cli" / "golden"
 
@@ -39,6 +41,8 @@ class Group(NamedTuple):
     name: str
     setup: tuple[str, ...]
     cases: tuple[Case, ...]
+    index: bool = False
+    """Whether its cases search: there is a stand-in of the hub's index then."""
 
 
 class Outcome(NamedTuple):
@@ -59,7 +63,7 @@ def load(name: str) -> tuple[list[Group], dict[str, str]]:
     for entry in document["group"]:
         default = entry.get("compare", "all")
         cases = tuple(_case(entry["name"], case, default) for case in entry["cases"])
-        groups.append(Group(entry["name"], tuple(entry.get("setup", ())), cases))
+        groups.append(Group(entry["name"], tuple(entry.get("setup", ())), cases, entry.get("index", False)))
     return groups, document.get("files", {})
 
 
@@ -77,7 +81,7 @@ def run_group(
     """Each case with its outcome. ``prepare`` runs one line of the setup by the stock client."""
     for line in group.setup:
         prepare(line)
-    with tempfile.TemporaryDirectory(prefix="golden") as folder:
+    with tempfile.TemporaryDirectory(prefix="golden") as folder, SearchIndex() if group.index else nullcontext():
         for name, content in files.items():
             (Path(folder) / name).write_text(content, encoding="utf-8")
         for case in group.cases:

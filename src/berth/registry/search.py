@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HUB_INDEX = "https://index.docker.io"
 MAX_RESULTS = 100
 _MAX_ANSWER = 8 << 20
-_SHOWN = {"name": str, "description": str, "star_count": int, "is_official": bool, "is_automated": bool}
+_SHOWN = {"name": str, "description": str, "star_count": int, "is_official": bool}
 
 
 async def search(client: RegistryClient, term: str, limit: int, auth: Mapping[str, str] | None) -> list[dict[str, Any]]:
@@ -67,9 +67,13 @@ async def _ask(client: RegistryClient, url: str, secret: str | None) -> list[dic
 
 
 def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """One result with every field of the right type: what others wrote goes to a terminal."""
+    """One result with every field of the right type: what others wrote goes to a terminal.
+
+    Docker tells of no image that it is built automatically any more.
+    """
     found: dict[str, Any] = {
         key: entry.get(key) if isinstance(entry.get(key), kind) else kind() for key, kind in _SHOWN.items()
     }
+    found["is_automated"] = False
     found["description"] = "".join(char if char.isprintable() else " " for char in found["description"])
     return found

@@ -101,14 +101,19 @@ def logout(engine: Engine, flags: Flags) -> int:
 
 # --- search
 
+_AUTOMATED = (
+    'WARNING: the "is-automated" filter is deprecated, and searching for "is-automated=true" will not yield any results '
+    "in future."
+)
 
 def search(engine: Engine, flags: Flags) -> int:
     from berth.cli.commands.ps import parse_filters
 
-    term, trunc = flags.args[0], not flags.on("no-trunc")
-    path = "/images/search" + query(
-        term=term, limit=flags.number("limit") or None, filters=parse_filters(flags.list_("filter")) or None
-    )
+    term, trunc, limit = flags.args[0], not flags.on("no-trunc"), flags.number("limit")
+    filters = parse_filters(flags.list_("filter"))
+    if "is-automated" in filters:
+        print(_AUTOMATED, file=sys.stderr)
+    path = "/images/search" + query(term=term, limit=limit if limit > 0 else None, filters=filters or None)
     response = engine.send("GET", path, headers=credentials.header(credentials.server_of(term)))
     from berth.client import quick_json
 
@@ -120,12 +125,20 @@ def search(engine: Engine, flags: Flags) -> int:
         "Name": ("NAME", lambda r: r["name"]),
         "Description": ("DESCRIPTION", description),
         "StarCount": ("STARS", lambda r: str(r["star_count"])),
-        "IsOfficial": ("OFFICIAL", lambda r: "[OK]" if r["is_official"] else ""),
-        "IsAutomated": ("AUTOMATED", lambda r: "[OK]" if r["is_automated"] else ""),
+        "IsOfficial": ("OFFICIAL", _official),
     }
     rows = quick_json.loads(response.read())
-    table.show(columns, ("Name", "Description", "StarCount", "IsOfficial"), rows, flags.text("format"))
+    default = ("Name", "Description", "StarCount", "IsOfficial")
+    table.show(columns, default, rows, flags.text("format"), type_name="*registry.searchContext")
     return 0
+
+
+def _official(row: Any) -> str:
+    from berth.cli.gotemplate.values import Shown
+
+    shown = Shown("[OK]" if row["is_official"] else "")
+    shown.plainly = "true" if row["is_official"] else "false"
+    return shown
 
 
 # --- manifests

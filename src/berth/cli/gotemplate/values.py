@@ -63,6 +63,12 @@ class Printed(dict[str, Any]):
     words = ""
 
 
+class Shown(str):
+    """A field's words to people; the JSON of the whole object has ``plainly`` in their place."""
+
+    plainly = ""
+
+
 class Fields:
     """An object of named fields that are read when asked for; a name it does not know is an error that names ``type_name``.
 
@@ -85,7 +91,8 @@ class Fields:
         return cls({name: _constant(value) for name, value in values.items()}, type_name)
 
     def as_json(self) -> dict[str, Any]:
-        return {name: self.fields[name]() for name in sorted(self.fields)}
+        values = {name: self.fields[name]() for name in sorted(self.fields)}
+        return {name: value.plainly if isinstance(value, Shown) else value for name, value in values.items()}
 
 
 def _constant(value: Any) -> Callable[[], Any]:

@@ -104,23 +104,22 @@ class _Filter:
     def __init__(self, filters: Mapping[str, list[str]]) -> None:
         self._stars, self._flags = 0, dict[str, bool]()
         for name, values in filters.items():
-            if name not in ("stars", *_FLAGS):
+            if name == "stars":
+                self._stars = max(0, *map(_stars, values))
+            elif name not in _FLAGS:
                 raise InvalidArgument(f"invalid filter '{name}'")
-            for value in values:
-                self._take(name, value)
-
-    def _take(self, name: str, value: str) -> None:
-        wrong = InvalidArgument(f"invalid filter '{name}=[{value}]'")
-        if name == "stars":
-            if not value.isdecimal() or len(value) > 18:
-                raise wrong
-            self._stars = max(self._stars, int(value))
-        elif value in ("1", "true"):
-            self._flags[_FLAGS[name]] = True
-        elif value in ("0", "false"):
-            self._flags[_FLAGS[name]] = False
-        else:
-            raise wrong
+            elif set(values) <= {"1", "true"}:
+                self._flags[_FLAGS[name]] = True
+            elif set(values) <= {"0", "false"}:
+                self._flags[_FLAGS[name]] = False
+            else:
+                raise InvalidArgument(f"invalid filter '{name}=[{' '.join(values)}]'")
 
     def __call__(self, entry: Mapping[str, Any]) -> bool:
         return entry["star_count"] >= self._stars and all(entry[key] is on for key, on in self._flags.items())
+
+
+def _stars(value: str) -> int:
+    if value.isdecimal() and value.isascii() and len(value) <= 18:
+        return int(value)
+    raise InvalidArgument(f"invalid filter 'stars={value}': strconv.Atoi: parsing \"{value}\": invalid syntax")
