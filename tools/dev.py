@@ -33,6 +33,8 @@ HOST_PACKAGES = {
     "containerd": "containerd",
     "runc": "runc",  # the engine drives these two with --runtime, and the bench compares
     "crun": "crun",
+    "zsh": "zsh",  # these two complete words of ours
+    "fish": "fish",
     "etcd": "etcd-server",  # the store that the hosts of an overlay network share
 }
 """Programs that the tests use, and the Debian packages that have them."""

@@ -1,11 +1,11 @@
-"""Completion: names that the engine is asked for, by the protocol and in a real bash."""
+"""Completion: names that the engine is asked for, by the protocol and at the prompts of bash, zsh and fish."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,17 @@ def _candidates(engine: Daemon, *words: str) -> list[str]:
 
 
 def test_by_the_protocol(populated: Daemon) -> None:
-    assert _candidates(populated, "rm", "") == ["alpha", "beta", ":4"]
+    assert _candidates(populated, "rm", "") == ["beta", ":4"]
+    assert _candidates(populated, "rm", "-f", "") == ["alpha", "beta", ":4"]
+    assert _candidates(populated, "stop", "") == ["alpha", ":4"]
+    assert _candidates(populated, "pause", "") == ["alpha", ":4"]
+    assert _candidates(populated, "unpause", "") == [":4"]
+    assert _candidates(populated, "run", "--link", "a") == ["alpha:", ":6"]
+    assert _candidates(populated, "run", "--network=br") == ["bridge", ":4"]
+    assert _candidates(populated, "cp", "./") == [":0"]
+    assert _candidates(populated, "events", "--filter", "ty") == ["type=", ":6"]
+    assert _candidates(populated, "events", "--filter", "type=c") == ["type=container", ":4"]
+    assert _candidates(populated, "inspect", "--type", "image", "") == ["busybox:latest", ":4"]
     assert _candidates(populated, "rm", "b") == ["beta", ":4"]
     assert _candidates(populated, "container", "st") == ["start", "stats", "stop", ":4"]
     assert "busybox:latest" in _candidates(populated, "run", "busy")
@@ -38,36 +48,65 @@ def test_by_the_protocol(populated: Daemon) -> None:
     assert _candidates(populated, "inspect", "--as", "") == ["run", ":4"]
 
 
-def _shell_answers(engine: Daemon, tmp_path: Path, line: str) -> list[str]:
-    """What bash offers at the end of ``line``."""
-    (tmp_path / "berth").write_text(f'#!/bin/sh\nexec {sys.executable} -m berth.cli.main "$@"\n')
-    (tmp_path / "berth").chmod(0o755)
-    script = f"""
-    source <(berth completion bash)
-    COMP_LINE={line!r}; COMP_POINT=${{#COMP_LINE}}
-    COMP_WORDS=({line}); [[ $COMP_LINE == *' ' ]] && COMP_WORDS+=('')
-    COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 ))
-    $(complete -p berth | sed 's/.*-F \\([^ ]*\\).*/\\1/')
-    printf '%s\\n' "${{COMPREPLY[@]}}"
-    """
-    environ = cli.client_environ(engine.host, {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
-    done = subprocess.run(["bash", "--norc", "-c", script], env=environ, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+LINES = {
+    "rm b": "rm beta",
+    "stop al": "stop alpha",
+    "volume rm my": "volume rm my-volume",
+    "network connect my-network be": "network connect my-network beta",
+    "run --net my": "run --net my-network",
+    "run --network=my": "run --network=my-network",
+    "run -v my": "run -v my-volume",
+    "run busy": "run busybox:latest",
+    "run busybox:l": "run busybox:latest",
+    "start be": "start beta",
+    "events --filter container=al": "events --filter container=alpha",
+    "inspect my-v": "inspect my-volume",
+    "inspect --type net": "inspect --type network",
+    "volume pr": "volume prune",
+    "run --env-file /etc/hostn": "run --env-file /etc/hostname",
+    "run --restart un": "run --restart unless-stopped",
+}
+"""What is typed, and what a tab makes of it."""
+START = {
+    "bash": ["bash", "--norc", "--noprofile", "-i"],
+    "zsh": ["zsh", "-f", "-i"],
+}
+LOAD = {
+    "bash": "bind 'set bell-style none'; source <(berth completion bash)\n",
+    "zsh": "unsetopt beep; autoload -Uz compinit; compinit -u -D; source <(berth completion zsh)\n",
+}
 
 
-def test_in_bash(populated: Daemon, tmp_path: Path) -> None:
-    assert _shell_answers(populated, tmp_path, "berth rm ") == ["alpha", "beta"]
-    assert _shell_answers(populated, tmp_path, "berth stop al") == ["alpha"]
-    assert _shell_answers(populated, tmp_path, "berth volume pr") == ["prune"]
+@pytest.fixture
+def environ(populated: Daemon, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Of a shell that finds ``berth``."""
+    populated.docker("network", "create", "my-network")
+    populated.docker("volume", "create", "my-volume")
+    program = tmp_path / "berth"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m berth.cli.main "$@"\n')
+    program.chmod(0o755)
+    more = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TERM": "dumb", "PS1": "> ", "HOME": str(tmp_path)}
+    yield cli.client_environ(populated.host, more)
+    populated.docker("network", "rm", "my-network")
+    populated.docker("volume", "rm", "my-volume")
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_scripts_of_other_shells(engine: Daemon, shell: str) -> None:
-    """The script asks the program; where the shell is there, it also finds no fault with it."""
-    script = engine.berth("completion", shell).out
-    assert "__complete" in script
-    program = shutil.which(shell)
-    if program:
-        done = subprocess.run([program, "-n"], input=script, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_at_the_prompt(shell: str, environ: dict[str, str]) -> None:
+    """Keys are typed at a terminal: the line, a tab, and then, at its beginning, a word that prints the line."""
+    with cli.Pty(START[shell], env=environ, cols=200) as terminal:
+        terminal.send(LOAD[shell])
+        for typed, whole in LINES.items():
+            terminal.send(f"berth {typed}\t\x01echo = \n")
+            terminal.expect(rf"[\r\n]+= berth {re.escape(whole)} ?\r")
+        terminal.send("berth inspect \t\t")
+        found = terminal.expect("my-volume")
+        assert "alpha" in found and "busybox:latest" in found and "my-network" in found
+        terminal.send("\x15exit\n")
+        assert terminal.wait() == 0
+
+
+def test_in_fish(environ: dict[str, str]) -> None:
+    asked = "; ".join(f"echo (complete -C 'berth {typed}')" for typed in LINES)
+    found = cli.run(["fish", "--no-config", "-c", f"berth completion fish | source; {asked}"], env=environ).lines
+    assert [line.partition("\t")[0] for line in found] == [whole.split(" ")[-1] for whole in LINES.values()]

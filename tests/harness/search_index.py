@@ -17,7 +17,9 @@ PORT = 28421
 _LONG = "A description that goes on after the forty-fifth letter, and has\na second line"
 
 
-def _entry(name: str, description: str, stars: int, official: bool = False, automated: bool = False) -> dict[str, object]:
+def _entry(
+    name: str, description: str, stars: int, official: bool = False, automated: bool = False
+) -> dict[str, object]:
     return {
         "name": name, "description": description, "star_count": stars, "is_official": official, "is_automated": automated
     }  # fmt: skip

@@ -9,51 +9,19 @@ from __future__ import annotations
 import os
 
 from berth.base.errors import BerthError
-from berth.cli import catalog
+from berth.cli import catalog, completion_words
+from berth.cli.completion_names import names
 from berth.cli.flags import LISTS, Flag, Flags, UsageError, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from berth.cli.command import Command
-    from berth.client.engine import Engine
 
     Candidates = list[tuple[str, str]]
 
-FILES, ERROR, NO_FILES = 0, 1, 4
-_SIGNALS = ("SIGHUP", "SIGINT", "SIGKILL", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGSTOP", "SIGCONT", "SIGWINCH")
-_FLAG_WORDS: dict[str, Sequence[str]] = {
-    "restart": ("always", "no", "on-failure", "unless-stopped"),
-    "pull": ("always", "missing", "never"),
-    "log-driver": ("json-file", "local", "none"),
-    "cgroupns": ("host", "private"),
-    "ipc": ("container:", "host", "none", "private", "shareable"),
-    "pid": ("container:", "host"),
-    "uts": ("host",),
-    "userns": ("host",),
-    "signal": _SIGNALS,
-    "stop-signal": _SIGNALS,
-    "format": ("json", "table"),
-    "log-level": ("debug", "info", "warn", "error", "fatal"),
-    "platform": (
-        "linux/amd64",
-        "linux/arm64",
-        "linux/arm/v7",
-        "linux/386",
-        "linux/ppc64le",
-        "linux/riscv64",
-        "linux/s390x",
-    ),
-    "type": ("container", "image", "network", "volume"),
-    "security-opt": ("apparmor=", "label=", "no-new-privileges", "seccomp=", "systempaths=unconfined"),
-    "detach-keys": (),
-    "driver": ("bridge", "host", "macvlan", "ipvlan", "none"),
-}
-_FLAG_NOUNS = {"network": "networks", "net": "networks", "volumes-from": "containers", "link": "running", "context": "contexts",
-               "volume": "volumes", "from": "contexts"}  # fmt: skip
-_FILE_FLAGS = frozenset({"env-file", "label-file", "cidfile", "iidfile", "file", "input", "output", "tlscacert", "tlscert",
-                         "tlskey", "config"})  # fmt: skip
+FILES, ERROR, NO_SPACE, NO_FILES = 0, 1, 2, 4
 
 
 def answer(top: Flags, *, describe: bool) -> int:
@@ -85,6 +53,8 @@ def complete(words: Sequence[str], top: Flags) -> tuple[Candidates, int]:
             return _flag_value(waiting, last, top)
         return _starting(_top_words(), last), NO_FILES
     name, *rest = flags.args
+    if name == "help":
+        return ([] if rest else _starting(_top_words(), last)), NO_FILES
     if name in catalog.GROUPS:
         if not rest:
             return _starting(list(catalog.verbs(name).items()), last), NO_FILES
@@ -120,20 +90,26 @@ def _in_command(command: Command, rest: Sequence[str], last: str, top: Flags) ->
             flag = next((f for f in command.flags if "--" + f.name == name), None)
             if flag is None:
                 return [], NO_FILES
-            found, directive = _flag_value(flag, value, top)
-            return [(f"{name}={word}", line) for word, line in found], directive
+            return _flag_value(flag, value, top)
         return _flag_names(command.flags, last, given), NO_FILES
-    noun = _noun(command, len(given.args))
+    noun = _noun(command, given)
     if noun in ("", "files"):
-        return [], FILES if noun == "files" or after_arguments else NO_FILES
+        return [], FILES if noun == "files" else NO_FILES
+    if noun == "places" and last.startswith((".", "/", "-")):
+        return [], FILES
     taken = set(given.args)
-    return _starting([c for c in names(noun, top) if c[0] not in taken], last), NO_FILES
+    found = _starting([c for c in names(noun, top) if c[0] not in taken], last)
+    return found, FILES if noun == "places" and not found else _directive(found)
 
 
-def _noun(command: Command, position: int) -> str:
+def _noun(command: Command, given: Flags) -> str:
     """What an argument is, by the command's own word for it, else by its usage."""
+    position = len(given.args)
     if command.complete:
-        return command.complete[min(position, len(command.complete) - 1)]
+        noun = command.complete[min(position, len(command.complete) - 1)]
+        if noun == "objects" and given.text("type"):
+            return given.text("type") + "s"
+        return "containers" if noun == "stopped" and given.given("force") else noun
     arguments = [word for word in command.usage.split("\n")[0].split() if word.strip("[].") not in ("OPTIONS", "")]
     if not arguments:
         return ""
@@ -172,19 +148,37 @@ def _flag_names(known: Sequence[Flag], last: str, given: Flags | None = None) ->
 
 
 def _flag_value(flag: Flag, last: str, top: Flags) -> tuple[Candidates, int]:
+    key, eq, value = last.partition("=")
+    if eq and key + eq in flag.choices:
+        meant = completion_words.EVENTS[key]
+        found = names(meant, top) if isinstance(meant, str) else _plain(meant)
+        return [(f"{key}={word}", line) for word, line in _starting(found, value)], NO_FILES
     if flag.choices:
-        return _starting([(word, "") for word in flag.choices], last), NO_FILES
-    if flag.name in _FLAG_WORDS:
-        return _starting([(word, "") for word in _FLAG_WORDS[flag.name]], last), NO_FILES
-    if flag.name in ("cap-add", "cap-drop"):
+        found = _plain(flag.choices)
+    elif flag.name in completion_words.VALUES:
+        found = _plain(completion_words.VALUES[flag.name])
+    elif flag.name in ("cap-add", "cap-drop"):
         from berth.spec.capabilities import ALL_CAPABILITIES
 
-        return _starting([("ALL", ""), *((name, "") for name in ALL_CAPABILITIES)], last), NO_FILES
-    if flag.name == "env":
-        return _starting([(name, "") for name in sorted(os.environ)], last), NO_FILES
-    if flag.name in _FLAG_NOUNS:
-        return _starting(names(_FLAG_NOUNS[flag.name], top), last), NO_FILES
-    return [], FILES if flag.name in _FILE_FLAGS else NO_FILES
+        found = _plain(("ALL", *ALL_CAPABILITIES))
+    elif flag.name == "env":
+        found = _plain(sorted(os.environ))
+    elif flag.name in completion_words.NOUNS:
+        found = names(completion_words.NOUNS[flag.name], top)
+    else:
+        return [], FILES if flag.name in completion_words.FILES else NO_FILES
+    found = _starting(found, last)
+    return found, _directive(found)
+
+
+def _plain(words: Sequence[str]) -> Candidates:
+    return [(word, "") for word in words]
+
+
+def _directive(found: Candidates) -> int:
+    """No blank behind words that are only begun."""
+    begun = bool(found) and all(word.endswith(("=", ":", "-")) for word, _ in found)
+    return NO_FILES | NO_SPACE if begun else NO_FILES
 
 
 def _top_words() -> Candidates:
@@ -201,44 +195,4 @@ def _starting(found: Candidates, last: str) -> Candidates:
     return [candidate for candidate in found if candidate[0].startswith(last)]
 
 
-# --- names from the engine ---------------------------------------------------------------------------------------
-
-
-def names(noun: str, top: Flags) -> Candidates:
-    """Names of one kind of thing. Raises: BerthError when the engine does not answer."""
-    if noun == "contexts":
-        from berth.cli import contexts
-
-        return [("default", ""), *((context.name, context.description) for context in contexts.list_())]
-    from berth.cli.endpoint import resolve
-    from berth.client.engine import Engine
-
-    endpoint = resolve(top)
-    endpoint.timeout_s = 5.0
-    return sorted((name, "") for name in set(_NAMES[noun](Engine(endpoint))))
-
-
-def _containers(engine: Engine, want: Callable[[str], bool]) -> list[str]:
-    rows = engine.get("/containers/json?all=1")
-    found = [name.lstrip("/") for row in rows if want(row["State"]) for name in row["Names"] if name.count("/") == 1]
-    if os.environ.get("DOCKER_COMPLETION_SHOW_CONTAINER_IDS") == "yes":
-        found += [row["Id"] for row in rows if want(row["State"])]
-    return found
-
-
-def _images(engine: Engine) -> list[str]:
-    return [tag for row in engine.get("/images/json") for tag in row.get("RepoTags") or ()]
-
-
-_NAMES: dict[str, Callable[[Engine], list[str]]] = {
-    "containers": lambda engine: _containers(engine, lambda state: True),
-    "running": lambda engine: _containers(engine, lambda state: state in ("running", "restarting")),
-    "stopped": lambda engine: _containers(engine, lambda state: state in ("created", "exited")),
-    "paused": lambda engine: _containers(engine, lambda state: state == "paused"),
-    "images": _images,
-    "networks": lambda engine: [row["Name"] for row in engine.get("/networks")],
-    "volumes": lambda engine: [row["Name"] for row in engine.get("/volumes").get("Volumes") or ()],
-}
-"""What is completed → how the engine is asked for it."""
-
-__all__ = ["answer", "complete", "names"]
+__all__ = ["answer", "complete"]

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 _BASH = r"""# bash completion for PROG
 _PROG_complete() {
-  local line word directive=0 words=() cur cword
-  if declare -F _get_comp_words_by_ref >/dev/null 2>&1; then
-    _get_comp_words_by_ref -n "=:" cur words cword
-  else
-    words=("${COMP_WORDS[@]}"); cword=$COMP_CWORD; cur=${COMP_WORDS[COMP_CWORD]}
-  fi
+  local line word cur flag= directive=0 words=() i rest=${COMP_LINE:0:COMP_POINT}
+  for ((i = 0; i <= COMP_CWORD; i++)); do  # bash takes words apart at = and : too
+    word=${COMP_WORDS[i]}
+    if ((i == 0)) || [[ $rest == [[:space:]]* ]]; then
+      words+=("")
+      rest=${rest#"${rest%%[![:space:]]*}"}
+    fi
+    words[${#words[@]}-1]+=$word
+    rest=${rest#"$word"}
+  done
+  cur=${words[${#words[@]}-1]}
   COMPREPLY=()
+  [[ $cur == --*=* ]] && flag=${cur%%=*}=
   while IFS= read -r line; do
     case $line in
       :[0-9]*) directive=${line#:} ;;
-      *) word=${line%%$'\t'*}; [[ $word == "$cur"* ]] && COMPREPLY+=("$word") ;;
+      *) word=$flag${line%%$'\t'*}; [[ $word == "$cur"* ]] && COMPREPLY+=("$word") ;;
     esac
-  done < <("${words[0]}" __completeNoDesc "${words[@]:1:cword-1}" "$cur" 2>/dev/null)
-  if declare -F __ltrim_colon_completions >/dev/null 2>&1; then
-    __ltrim_colon_completions "$cur"
-  elif [[ $cur == *[:=]* ]]; then
+  done < <("${words[0]}" __completeNoDesc "${words[@]:1}" 2>/dev/null)
+  if [[ $cur == *[:=]* ]]; then
     local head=${cur%"${cur##*[:=]}"}
     COMPREPLY=("${COMPREPLY[@]#"$head"}")
   fi
   if ((${#COMPREPLY[@]} == 0 && (directive & 5) == 0)); then
     compopt -o default 2>/dev/null
-  elif ((${#COMPREPLY[@]} == 1)) && [[ ${COMPREPLY[0]} == *[:=] ]]; then
+  elif ((directive & 2)); then
     compopt -o nospace 2>/dev/null
   fi
 }
@@ -35,17 +39,19 @@ complete -F _PROG_complete PROG
 _ZSH = r"""#compdef PROG
 # zsh completion for PROG
 _PROG() {
-  local line directive=0
-  local -a found
+  local line flag= directive=0
+  local -a found how
+  [[ ${words[CURRENT]} == --*=* ]] && flag=${words[CURRENT]%%=*}=
   while IFS= read -r line; do
     case $line in
       :<->) directive=${line#:} ;;
-      *$'\t'*) found+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}") ;;
-      ?*) found+=("${line//:/\\:}") ;;
+      *$'\t'*) found+=("$flag${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}") ;;
+      ?*) found+=("$flag${line//:/\\:}") ;;
     esac
   done < <("${words[1]}" __complete "${(@)words[2,CURRENT-1]}" "${words[CURRENT]}" 2>/dev/null)
   if (( $#found )); then
-    _describe -V 'completions' found
+    (( directive & 2 )) && how=(-S '')
+    _describe -V 'completions' found $how
   elif (( (directive & 5) == 0 )); then
     _files
   fi
@@ -62,7 +68,8 @@ function __PROG_complete
     set -l words (commandline -opc) (commandline -ct)
     set -l answer ($words[1] __complete $words[2..-1] 2>/dev/null)
     set -g __PROG_directive (string replace -r '^:' '' -- $answer[-1])
-    test (count $answer) -gt 1; and printf '%s\n' $answer[1..-2]
+    set -l flag (string match -r -- '^--[^=]*=' (commandline -ct); or echo)
+    test (count $answer) -gt 1; and printf '%s\n' $flag$answer[1..-2]
 end
 function __PROG_wants_files
     set -l candidates (__PROG_complete)

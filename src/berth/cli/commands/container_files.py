@@ -100,7 +100,8 @@ def commit(engine: Engine, flags: Flags) -> int:
 
 
 COMMANDS = {
-    "diff": Command("CONTAINER", "Inspect changes to files or directories on a container's filesystem", [], (1, 1), diff),
+    "diff": Command("CONTAINER", "Inspect changes to files or directories on a container's filesystem", [], (1, 1), diff,
+                    complete=("live",)),
     "export": Command(
         "[OPTIONS] CONTAINER", "Export a container's filesystem as a tar archive",
         [Flag("output", "string", "Write to a file, instead of STDOUT", "o")], (1, 1), export,
@@ -113,6 +114,6 @@ COMMANDS = {
             Flag("message", "string", "Commit message", "m"),
             Flag("pause", "bool", "Pause container during commit", "p", "true"),
         ],
-        (1, 2), commit,
+        (1, 2), commit, complete=("live", "images"),
     ),
 }  # fmt: skip

@@ -363,14 +363,14 @@ _DOCKER = Flag("docker", "list", "set the docker endpoint", label="stringToStrin
 _DESCRIPTION = Flag("description", "string", "Description of the context")
 
 
-def _command(usage: str, text: str, flags: Sequence[Flag], args: tuple[int, int], run: Any) -> Command:
-    return Command(usage, text, flags, args, run, local=True)
+def _command(usage: str, text: str, flags: Sequence[Flag], args: tuple[int, int], run: Any, *complete: str) -> Command:
+    return Command(usage, text, flags, args, run, local=True, complete=complete)
 
 
 COMMANDS = {
     "create": _command(
         "[OPTIONS] CONTEXT", "Create a context" + _KEYS + _EXAMPLE.format(program=PROGRAM, verb="create"),
-        [_DESCRIPTION, _DOCKER, Flag("from", "string", "create context from a named context")], (1, 1), create,
+        [_DESCRIPTION, _DOCKER, Flag("from", "string", "create context from a named context")], (1, 1), create, "",
     ),
     "update": _command(
         "[OPTIONS] CONTEXT", "Update a context" + _KEYS + _EXAMPLE.format(program=PROGRAM, verb="update"),

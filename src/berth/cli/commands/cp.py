@@ -271,6 +271,6 @@ COMMANDS = {
             Flag("quiet", "bool", "Suppress progress output during copy. Progress output is automatically suppressed if no "
                  "terminal is attached", "q"),
         ],
-        (2, 2), copy, complete=("files",),
+        (2, 2), copy, complete=("places",),
     ),
 }  # fmt: skip

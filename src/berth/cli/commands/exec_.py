@@ -99,7 +99,7 @@ COMMANDS = {
             Flag("user", "string", "Username or UID (name|uid[:group|gid])", "u"),
             Flag("workdir", "string", "Working directory inside the container", "w"),
         ],
-        (2, -1), exec_, False,
+        (2, -1), exec_, False, complete=("running", ""),
     ),
     "attach": Command(
         "[OPTIONS] CONTAINER", "Attach local standard input, output, and error streams to a running container",
@@ -108,6 +108,6 @@ COMMANDS = {
             Flag("no-stdin", "bool", "Do not attach STDIN"),
             Flag("sig-proxy", "bool", "Proxy all received signals to the process", "", "true"),
         ],
-        (1, 1), attach,
+        (1, 1), attach, complete=("running",),
     ),
 }  # fmt: skip

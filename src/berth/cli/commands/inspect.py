@@ -121,6 +121,7 @@ def _of(kinds: Sequence[str], usage: str, help_: str) -> Command:
         return _inspect(engine, flags, chosen)
 
     options = [FORMAT_OF_ONE]
+    noun = f"{kinds[0]}s" if len(kinds) == 1 else "objects"
     if "container" in kinds:
         options.append(
             Flag("as", "string", "Print the command that would make a container again: run", choices=("run",))
@@ -132,7 +133,7 @@ def _of(kinds: Sequence[str], usage: str, help_: str) -> Command:
         options.append(Flag("verbose", "bool", "Verbose output for diagnostics", "v"))
     if kinds == ("image",):
         options.append(Flag("platform", "string", _PLATFORM))
-    return Command(f"[OPTIONS] {usage} [{usage}...]", help_, options, (1, -1), run)
+    return Command(f"[OPTIONS] {usage} [{usage}...]", help_, options, (1, -1), run, complete=(noun,))
 
 
 COMMANDS = {

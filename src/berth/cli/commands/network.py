@@ -190,7 +190,7 @@ COMMANDS = {
             Flag("aux-address", "map", "Auxiliary IPv4 or IPv6 addresses used by Network driver", default="map[]"),
             Flag("config-from", "string", "The network from which to copy the configuration"),
             Flag("config-only", "bool", "Create a configuration only network"),
-            Flag("driver", "string", "Driver to manage the Network", "d", "bridge"),
+            Flag("driver", "string", "Driver to manage the Network", "d", "bridge", choices=("bridge", "ipvlan", "macvlan")),
             Flag("gateway", "strings", "IPv4 or IPv6 Gateway for the master subnet"),
             Flag("ingress", "bool", "Create swarm routing-mesh network"),
             Flag("internal", "bool", "Restrict external access to the network"),
@@ -204,7 +204,7 @@ COMMANDS = {
             Flag("scope", "string", "Control the network's scope"),
             Flag("subnet", "strings", "Subnet in CIDR format that represents a network segment"),
         ],
-        (1, 1), create,
+        (1, 1), create, complete=("",),
     ),
     "network connect": Command(
         "[OPTIONS] NETWORK CONTAINER", "Connect a container to a network",
@@ -226,7 +226,7 @@ COMMANDS = {
     ),
     "network rm": Command(
         "NETWORK [NETWORK...]", "Remove one or more networks",
-        [Flag("force", "bool", "Do not error if the network does not exist", "f")], (1, -1), rm, complete=("networks",),
+        [Flag("force", "bool", "Do not error if the network does not exist", "f")], (1, -1), rm, complete=("own networks",),
     ),
     "network prune": Command(
         "[OPTIONS]", "Remove all unused networks",

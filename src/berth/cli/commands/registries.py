@@ -106,6 +106,7 @@ _AUTOMATED = (
     "in future."
 )
 
+
 def search(engine: Engine, flags: Flags) -> int:
     from berth.cli.commands.ps import parse_filters
 

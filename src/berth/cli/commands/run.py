@@ -339,7 +339,16 @@ class Proxy:
 _USAGE = "[OPTIONS] IMAGE [COMMAND] [ARG...]"
 COMMANDS = {
     "run": Command(
-        _USAGE, "Create and run a new container from an image", _flags(for_create=False), (1, -1), run, False, 125
+        _USAGE,
+        "Create and run a new container from an image",
+        _flags(for_create=False),
+        (1, -1),
+        run,
+        False,
+        125,
+        complete=("images", ""),
     ),
-    "create": Command(_USAGE, "Create a new container", _flags(for_create=True), (1, -1), create, False, 1),
+    "create": Command(
+        _USAGE, "Create a new container", _flags(for_create=True), (1, -1), create, False, 1, complete=("images", "")
+    ),
 }

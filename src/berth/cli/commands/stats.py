@@ -158,6 +158,6 @@ COMMANDS = {
             Flag("no-stream", "bool", "Disable streaming stats and only pull the first result"),
             Flag("no-trunc", "bool", "Do not truncate output"),
         ],
-        (0, -1), stats, complete=("running",),
+        (0, -1), stats, complete=("live",),
     ),
 }  # fmt: skip

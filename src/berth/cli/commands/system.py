@@ -187,12 +187,13 @@ def dial_stdio(engine: Engine, flags: Flags) -> int:
     return 0
 
 
+_EVENT_KEYS = ("container=", "daemon=", "event=", "image=", "label=", "network=", "scope=", "type=", "volume=")
 COMMANDS = {
     "version": Command("[OPTIONS]", "Show the Berth version information", [FORMAT_OF_ONE], (0, 0), version),
     "events": Command(
         "[OPTIONS]", "Get real time events from the server",
         [
-            Flag("filter", "filter", "Filter output based on conditions provided", "f"),
+            Flag("filter", "filter", "Filter output based on conditions provided", "f", choices=_EVENT_KEYS),
             FORMAT_OF_EACH,
             Flag("since", "string", "Show all events created since timestamp"),
             Flag("until", "string", "Stream events until this timestamp"),

@@ -118,7 +118,7 @@ COMMANDS = {
     "volume create": Command(
         "[OPTIONS] [VOLUME]", "Create a volume",
         [
-            Flag("driver", "string", "Specify volume driver name", "d", "local"),
+            Flag("driver", "string", "Specify volume driver name", "d", "local", choices=("local",)),
             Flag("label", "list", "Set metadata for a volume", check="label"),
             Flag("name", "string", "Specify volume name", hidden=True),
             Flag("opt", "map", "Set driver specific options", "o", "map[]"),
