@@ -136,6 +136,63 @@ def test_credentials_by_a_helper(home: Home) -> None:
     assert "erase 127.0.0.1:1" in log.read_text(encoding="utf-8")
 
 
+_KEEPS_TWO = """case "$1" in
+  list) echo '{"https://index.docker.io/v1/": "hubber", "token.example.com": "<token>"}' ;;
+  get) case "$(cat)" in
+    *index*) echo '{"Username": "hubber", "Secret": "s"}' ;;
+    token*) echo '{"Username": "<token>", "Secret": "t"}' ;;
+    own*) echo '{"Username": "own", "Secret": "o"}' ;;
+  esac ;;
+esac
+"""
+
+
+def _logins(home: Home, *flags: str, **more: str) -> dict[str, Any]:
+    """What the logins are for a client in a container."""
+    script = 'cat "$DOCKER_CONFIG/config.json"; stat -c %a:%u "$DOCKER_CONFIG/config.json" >&2'
+    found = home.berth("run", "--rm", "--use-api-socket", *flags, "busybox", "sh", "-c", script, **more)
+    assert found.err == "600:0\n"
+    document: dict[str, Any] = json.loads(found.out)
+    assert set(document) == {"auths"}
+    return document["auths"]  # type: ignore[no-any-return]
+
+
+def test_logins_in_a_container(home: Home) -> None:
+    """``--use-api-socket`` gives the container the engine and what its user may pull, wherever that is kept."""
+    kept = {
+        "registry.example.com:5000": {"auth": "dTpw"},
+        "https://index.docker.io/v1/": {"auth": "aDpw", "email": "x"},
+    }
+    home.settings(auths=kept, psFormat="never copied")
+    assert _logins(home) == {
+        "registry.example.com:5000": {"auth": "dTpw"},
+        "https://index.docker.io/v1/": {"auth": "aDpw"},
+    }
+    home.program("bin/docker-credential-test", _KEEPS_TWO)
+    home.settings(auths={"stale.example.com": {}}, credsStore="test", credHelpers={"own.example.com": "test"})
+    path = {"PATH": f"{home.folder}/bin:{os.environ['PATH']}"}
+    assert _logins(home, **path) == {
+        "https://index.docker.io/v1/": {"auth": "aHViYmVyOnM="}, "own.example.com": {"auth": "b3duOm8="},
+        "token.example.com": {"auth": "Og==", "identitytoken": "t"},
+    }  # fmt: skip
+    job = json.dumps({"auths": {"job.example.com": {"auth": "ajpw"}}})
+    assert _logins(home, DOCKER_AUTH_CONFIG=job, **path) == {"job.example.com": {"auth": "ajpw"}}
+
+
+def test_no_logins_in_a_container(engine: Daemon, home: Home) -> None:
+    show = ("busybox", "sh", "-c", "echo ${DOCKER_CONFIG:-none}; ls -d /run/secrets || test -S /var/run/docker.sock")
+    assert home.berth("run", "--rm", "--use-api-socket", *show).out == "none\n"
+    home.settings(auths={"registry.example.com": {"auth": "dTpw"}})
+    given = home.berth("run", "--rm", "--use-api-socket", "-e", "DOCKER_CONFIG=/mine", *show)
+    assert given.out == "/mine\n"
+    home.settings(credsStore="nope")
+    failed = home.berth("run", "--rm", "--use-api-socket", *show, check=False)
+    assert failed.code == 125 and 'exec: "docker-credential-nope": executable file not found in $PATH' in failed.err
+    assert engine.docker("ps", "-aq").out == ""
+    far = home.berth("-H", "tcp://127.0.0.1:1", "run", "--use-api-socket", "busybox", check=False)
+    assert far.code == 125 and "can only be used with unix sockets" in far.err
+
+
 def test_what_comes_later_says_what_to_do(home: Home) -> None:
     found = home.berth("compose", "up", check=False)
     assert (found.code, found.out) == (1, "")

@@ -5,7 +5,7 @@
                   "auths": {"<host>": {"auth": base64 of user:password, "identitytoken"}}   without a helper
 
 A helper that is missing or fails is an error: its registry is never asked with somebody else's credentials (CVE-2021-41092).
-Spec: the protocol of docker-credential-helpers: get, store, erase on standard input, JSON on standard output.
+Spec: the protocol of docker-credential-helpers: get, store, erase, list on standard input, JSON on standard output.
 """
 
 from __future__ import annotations
@@ -59,6 +59,32 @@ def find(server: str) -> Auth | None:
     return _decode(key, entry) if entry is not None else None
 
 
+def all_() -> dict[str, Auth]:
+    """Everything that is kept, by what its registry is called. Raises: Internal when a helper cannot tell."""
+    if os.environ.get("DOCKER_AUTH_CONFIG"):
+        return {key: _decode(key, entry) for key, entry in _environment().items()}
+    settings, store_helper = config.load(), config.text("credsStore")
+    if store_helper:
+        found = _listed(store_helper)
+    else:
+        found = {key: _decode(key, entry) for key, entry in _auths(settings).items()}
+    for key, helper in config.words("credHelpers").items():
+        auth = _ask_helper(helper, key)
+        if auth:
+            found[key] = auth
+    return found
+
+
+def _listed(helper: str) -> dict[str, Auth]:
+    """What a helper says that it keeps."""
+    try:
+        names = quick_json.loads(_call(helper, "list", ""))
+    except ValueError as err:
+        raise Internal(f"error listing credentials - docker-credential-{helper} answered with something else") from err
+    asked = {str(name): _ask_helper(helper, str(name)) for name in names or ()}
+    return {name: auth for name, auth in asked.items() if auth}
+
+
 def header(server: str) -> dict[str, str]:
     """``X-Registry-Auth`` for requests about a registry; {} where nothing is kept. Raises: as ``find``."""
     auth = find(server)
@@ -80,15 +106,20 @@ def store(server: str, auth: Auth) -> str:
                   "Secret": token or auth["password"]}  # fmt: skip
         _call(helper, "store", quick_json.dumps(secret))
         return ""
-    plain = f"{auth.get('username', '')}:{'' if token else auth.get('password', '')}".encode()
-    entry = {"auth": binascii.b2a_base64(plain, newline=False).decode()}
-    if token:
-        entry["identitytoken"] = token
+    entry = entry_of(auth)
 
     def change(settings: dict[str, Any]) -> None:
         settings.setdefault("auths", {})[key] = entry
 
     return config.update(change)
+
+
+def entry_of(auth: Auth) -> dict[str, str]:
+    """Credentials as ``auths`` has them."""
+    token = auth.get("identitytoken", "")
+    plain = f"{auth.get('username', '')}:{'' if token else auth.get('password', '')}".encode()
+    entry = {"auth": binascii.b2a_base64(plain, newline=False).decode()}
+    return {**entry, "identitytoken": token} if token else entry
 
 
 def erase(server: str) -> None:
@@ -169,7 +200,7 @@ def _call(helper: str, action: str, words: str) -> str:
     """Raises: Unauthorized when it keeps nothing for the server, Internal in docker's words for other failures."""
     from berth.base import spawn
 
-    doing = {"get": "getting", "store": "storing", "erase": "erasing"}[action]
+    doing = {"get": "getting", "store": "storing", "erase": "erasing", "list": "listing"}[action]
     program = f"docker-credential-{helper}"
     try:
         if "/" in helper:

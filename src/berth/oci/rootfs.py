@@ -96,8 +96,10 @@ def _propagation(spec: Mapping[str, Any]) -> int:
 
 def _forget_volatile(work: str) -> None:
     """An overlay that was mounted volatile before leaves a mark that keeps it from being mounted again."""
+    mark = work + "/work/incompat/volatile"
     try:
-        os.rmdir(work + "/work/incompat/volatile")
+        os.unlink(mark + "/dirty")
+        os.rmdir(mark)
     except OSError:
         pass
 

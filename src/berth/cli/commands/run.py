@@ -87,18 +87,6 @@ def check_platform(text: str) -> None:
         raise InvalidArgument(f"error parsing specified platform: {err.message}: invalid argument") from err
 
 
-def _mount_socket(engine: Engine, body: dict[str, Any]) -> None:
-    """``--use-api-socket``: the engine's own socket, where clients look for it. Raises: Failed."""
-    if not engine.host.startswith("unix://"):
-        raise Failed(
-            f"flag --use-api-socket can only be used with unix sockets: docker endpoint {engine.host} incompatible", 125
-        )
-    mount = {
-        "Type": "bind", "Source": engine.host.removeprefix("unix://"), "Target": "/var/run/docker.sock", "BindOptions": {},
-    }  # fmt: skip
-    body["HostConfig"]["Mounts"] = [*body["HostConfig"].get("Mounts", ()), mount]
-
-
 def _with_tag(image: str) -> str:
     last = image.rpartition("/")[2]
     return image if ":" in last or "@" in last else f"{image}:latest"
@@ -111,7 +99,7 @@ def _pull(engine: Engine, image: str, platform: str, *, quiet: bool) -> None:
 
 
 def _prepare(engine: Engine, flags: Flags) -> tuple[str, dict[str, Any]]:
-    """The body, the container, its id in the cidfile. Raises: InvalidArgument."""
+    """A container as the flags say, and its body. Raises: InvalidArgument."""
     try:
         body = build(flags, flags.args[0], flags.args[1:])
     except Failed:
@@ -120,9 +108,24 @@ def _prepare(engine: Engine, flags: Flags) -> tuple[str, dict[str, Any]]:
         raise Failed(err.message, 125) from err
     check_image(flags.args[0])
     check_platform(flags.text("platform"))
-    if flags.on("use-api-socket"):
-        _mount_socket(engine, body)
     body["Env"] += _proxies(engine, body["Env"])
+    if flags.on("use-api-socket"):
+        from berth.cli.api_socket import ApiSocket
+
+        socket = ApiSocket(engine)
+        socket.mount(body)
+        container_id, body = _create(engine, flags, body)
+        try:
+            socket.log_in(container_id)
+        except BerthError:
+            _remove_quietly(engine, container_id)
+            raise
+        return container_id, body
+    return _create(engine, flags, body)
+
+
+def _create(engine: Engine, flags: Flags, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The container and its body; its id is in the cidfile."""
     if body["Tty"]:
         rows, cols = window_size()
         body["HostConfig"]["ConsoleSize"] = [rows, cols]
