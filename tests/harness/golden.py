@@ -41,7 +41,7 @@ class Group(NamedTuple):
     name: str
     setup: tuple[str, ...]
     cases: tuple[Case, ...]
-    index: bool = False
+    searches: bool = False
     """Whether its cases search: there is a stand-in of the hub's index then."""
 
 
@@ -63,7 +63,7 @@ def load(name: str) -> tuple[list[Group], dict[str, str]]:
     for entry in document["group"]:
         default = entry.get("compare", "all")
         cases = tuple(_case(entry["name"], case, default) for case in entry["cases"])
-        groups.append(Group(entry["name"], tuple(entry.get("setup", ())), cases, entry.get("index", False)))
+        groups.append(Group(entry["name"], tuple(entry.get("setup", ())), cases, entry.get("searches", False)))
     return groups, document.get("files", {})
 
 
@@ -81,7 +81,7 @@ def run_group(
     """Each case with its outcome. ``prepare`` runs one line of the setup by the stock client."""
     for line in group.setup:
         prepare(line)
-    with tempfile.TemporaryDirectory(prefix="golden") as folder, SearchIndex() if group.index else nullcontext():
+    with tempfile.TemporaryDirectory(prefix="golden") as folder, SearchIndex() if group.searches else nullcontext():
         for name, content in files.items():
             (Path(folder) / name).write_text(content, encoding="utf-8")
         for case in group.cases:
