@@ -34,6 +34,7 @@ def test_settings() -> None:
     ("etcd://127.0.0.1:1", "", {}, "give --cluster-advertise"),
     ("etcd://a:1", "10.0.0.1", {"kv.x": "1"}, "kv.x"),
     ("etcd://a:1", "10.0.0.1", {"discovery.ttl": "5", "discovery.heartbeat": "5"}, "longer"),
+    ("etcd://a:1", "10.0.0.1", {"discovery.forget": "20"}, "longer"),
     ("etcd://a:1", "10.0.0.1", {"kv.cacertfile": "/none"}, "kv.cacertfile"),
     ("", "10.0.0.1", {}, "--cluster-store"),
 ])  # fmt: skip

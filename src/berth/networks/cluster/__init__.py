@@ -9,10 +9,12 @@
     session.py    ``Session``: one connection after the other, presence, the view kept true, what is this host's put there
     claims.py     ``Claims``: networks, blocks and addresses taken by transaction
     parts.py      ``Parts``, what of this engine the cluster changes
+    departed.py   ``Departed``: what was a host's that is gone for good, given back
     local.py      ``Local``: the view made true in this engine
     service.py    ``Cluster``, what ``NetworkService`` asks
 
     <path>/hosts/<instance>            who is there, at which address; under a lease: gone when the host is
+    <path>/gone/<instance>             who is missed, and since when
     <path>/networks/<id>               a network's definition
     <path>/epoch                       written by every transaction that makes or removes a network
     <path>/blocks/<network>/<block>    which host gives addresses of a block, and has its gateway there
@@ -21,6 +23,7 @@
     <path>/addresses/<network>/<ip>    which host's container (or gateway) has an address, and its names
 
 Only presence is under a lease. Blocks and addresses stay while a host is away, since its containers may run on; the names of
-absent hosts are not resolved. Nothing of a host's is taken without a transaction that its presence is part of, so a host that
-has been without the store for longer than its lease may give addresses of its own blocks alone.
+absent hosts are not resolved. A host that is missed for ``discovery.forget`` seconds loses them. Nothing of a host's is taken
+without a transaction that its presence is part of, so a host that has been without the store for longer than its lease may give
+addresses of its own blocks alone.
 """

@@ -85,6 +85,9 @@ class Local:
         for network in self.shared:
             if network.id not in view.networks and not self.in_use(network) and network.id not in self.removing:
                 await self.forget(network)
+        for network in self.shared:
+            if lost := view.lost(network):
+                await self._give_up(network, lost)
         await self._encrypt(view)
         for network in self.shared:
             await self.reach(network, view)
@@ -159,6 +162,25 @@ class Local:
         await self.parts.db.write(lambda conn: save_network(conn, network))
         self._made.discard(network.id)
         await self.make(network, view)
+
+    async def _give_up(self, network: NetworkRecord, lost: list[str]) -> None:
+        """Blocks are other hosts' now: nothing of them is given here any more. Containers that run keep their addresses."""
+        log.warning(
+            "network %s: %s went to other hosts while this one was away; containers here with addresses of theirs must be "
+            "started anew", network.name, ", ".join(lost),
+        )  # fmt: skip
+        network.blocks = [block for block in network.blocks if block not in lost]
+        for subnet in network.subnets:
+            if (6 if subnet.is_ipv6 else 4) not in network.versions_here:
+                subnet.gateway = network.gateways_asked.get(subnet.subnet, "")
+        self.parts.addresses.open(network)
+        used = [a for e in list(self.parts.live.values()) if e.network_id == network.id for a in e.addresses]
+        self.parts.addresses.adopt(network.id, [*used, *(a for n, a in self.pending if n == network.id)])
+        await self.parts.db.write(lambda conn: save_network(conn, network))
+        if not self.in_use(network):
+            await self.parts.call(self.parts.withdraw, network)  # its bridge has the gateway of another host's
+        self._made.discard(network.id)
+        self._reached.pop(network.id, None)
 
     async def make(self, network: NetworkRecord, view: View) -> None:
         """The kernel has what this host's containers in it need. Raises: BerthError, here and at each later call."""

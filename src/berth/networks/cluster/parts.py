@@ -28,6 +28,7 @@ class Parts(NamedTuple):
     check: Callable[[NetworkRecord], None]  # raises: Conflict (its subnets are this host's already)
     ensure: Callable[[NetworkRecord], None]
     unmake: Callable[[NetworkRecord], None]
+    withdraw: Callable[[NetworkRecord], None]  # its links go, the network stays
     reach: Callable[[NetworkRecord, Iterable[str]], None]  # other hosts' addresses
     names: Callable[[Sequence[Member]], None]  # of containers on other hosts
     nonce: Callable[[], str]
@@ -40,6 +41,6 @@ class Parts(NamedTuple):
         overlay = cast("OverlayDriver", state.drivers["overlay"])
         return cls(
             state.networks, state.live, state.addresses, db, state.call, catalog.check_free, catalog.make, catalog.unmake,
-            overlay.set_peers, state.resolver.set_remote, state.esp.nonce, state.esp.close_port,
+            overlay.remove, overlay.set_peers, state.resolver.set_remote, state.esp.nonce, state.esp.close_port,
             state.esp.reconcile,
         )  # fmt: skip

@@ -59,6 +59,12 @@ class Esp(msgspec.Struct, frozen=True):
     newest: int
 
 
+class Gone(msgspec.Struct, frozen=True):
+    """A host that is not there, and since when, by the clock of the one that missed it."""
+
+    since_s: float
+
+
 class Keys:
     """The keys below one path."""
 
@@ -72,6 +78,9 @@ class Keys:
 
     def esp(self, instance: str) -> str:
         return f"{self.top}esp/{instance}"
+
+    def gone(self, instance: str) -> str:
+        return f"{self.top}gone/{instance}"
 
     def network(self, network_id: str) -> str:
         return f"{self.top}networks/{network_id}"
@@ -93,6 +102,7 @@ decode_block = msgspec.json.Decoder(Block).decode
 decode_place = msgspec.json.Decoder(Place).decode
 decode_secrets = msgspec.json.Decoder(Secrets).decode
 decode_esp = msgspec.json.Decoder(Esp).decode
+decode_gone = msgspec.json.Decoder(Gone).decode
 decode_network = msgspec.json.Decoder(NetworkRecord).decode
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from berth.base.errors import BerthError, Conflict, ResourceExhausted, Unavailable
 from berth.networks.cluster.claims import Claims
+from berth.networks.cluster.departed import Departed
 from berth.networks.cluster.esp_watch import EspWatch
 from berth.networks.cluster.etcd import Etcd
 from berth.networks.cluster.local import Local
@@ -51,8 +52,12 @@ class Cluster:
             self._etcd, self._keys, self._view, self._me, self.settings, self._local.wanted, self._changed
         )
         self._claims = Claims(self._etcd, self._keys, self._view, self._session, self._me)
+        self._departed = Departed(self._etcd, self._keys, self._view, self._me, self.settings.forget_s)
         loop = asyncio.get_running_loop()
-        for work, name in ((self._session.run(), "cluster store"), (self._rotate(), "rotation of secrets")):
+        for work, name in (
+            (self._session.run(), "cluster store"), (self._rotate(), "rotation of secrets"),
+            (self._forget_departed(), "departed hosts"),
+        ):  # fmt: skip
             self._tasks.append(loop.create_task(work, name=name))
             self._tasks[-1].add_done_callback(_ended)
         self._watch_esp()
@@ -152,6 +157,13 @@ class Cluster:
                 with suppress(BerthError):  # the store is away: at the next turn
                     await self._claims.secrets()
 
+    async def _forget_departed(self) -> None:
+        while True:
+            await asyncio.sleep(max(1.0, min(60.0, self.settings.forget_s / 20)))
+            if self._session.connected.is_set():
+                with suppress(BerthError):  # the store is away: at the next turn
+                    await self._departed.look()
+
     async def _admit(self, network: NetworkRecord, version: int, wanted: str) -> Address:
         for _ in range(2):
             online = await self._reach_store()
@@ -182,7 +194,8 @@ class Cluster:
                 f"network {network.name} has no addresses on this host yet, and the cluster store "
                 f"{', '.join(self._etcd.urls)} does not answer"
             )
-        if not network.blocks:
+        if not network.blocks and not self._local.in_use(network):
+            await self._local.parts.call(self._local.parts.withdraw, network)  # what is left of blocks that it lost
             await self._local.parts.call(self._local.parts.check, network)
         await self._more(network, version)
 

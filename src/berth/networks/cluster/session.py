@@ -81,13 +81,15 @@ class Session:
 
     async def _once(self) -> None:
         lease = self._lease = await self._etcd.grant(self._ttl_s)
+        here = delete(self._keys.gone(self._me.instance))  # from now on nobody takes what is ours for a departed host's
+        await self._etcd.commit([], [here])
         picture = await self._etcd.read(self._keys.top)
         self._view.clear()  # its revisions may begin anew: the store was restored
         self._view.replace(picture)
         self.mine = self._view.mine()
         await self._changed()  # what is wanted follows from the picture too
         await self._push()
-        await self._etcd.commit([], [put(self._keys.host(self._me.instance), encode(self._me), lease)])
+        await self._etcd.commit([], [put(self._keys.host(self._me.instance), encode(self._me), lease), here])
         self._seen = monotonic()
         self.connected.set()
         log.info("in the cluster of %s as %s", ", ".join(self._etcd.urls), self._me.address)

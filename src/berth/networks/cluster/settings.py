@@ -16,8 +16,11 @@ from berth.kernel.netlink.sock import Netlink
 PATH = "berth/networks/v1"
 TTL_S, HEARTBEAT_S = 20, 5
 ROTATION_S = 12 * 3600
+FORGET_S = 7 * 86400
+_YEARS_S = 10 * 365 * 86400
 _OPTIONS = (
-    "kv.cacertfile", "kv.certfile", "kv.keyfile", "kv.path", "discovery.ttl", "discovery.heartbeat", "encryption.rotation",
+    "kv.cacertfile", "kv.certfile", "kv.keyfile", "kv.path", "discovery.ttl", "discovery.heartbeat", "discovery.forget",
+    "encryption.rotation",
 )  # fmt: skip
 
 
@@ -31,6 +34,7 @@ class ClusterSettings(NamedTuple):
     heartbeat_s: float = HEARTBEAT_S
     tls: ssl.SSLContext | None = None
     rotation_s: float = ROTATION_S
+    forget_s: float = FORGET_S
 
 
 def parse_cluster(store: str, advertise: str, options: Mapping[str, str]) -> ClusterSettings | None:
@@ -52,16 +56,19 @@ def parse_cluster(store: str, advertise: str, options: Mapping[str, str]) -> Clu
     heartbeat_s = _seconds(options, "discovery.heartbeat", max(1, min(HEARTBEAT_S, ttl_s // 3)))
     if ttl_s <= heartbeat_s:
         raise InvalidArgument("--cluster-store-opt: discovery.ttl must be longer than discovery.heartbeat")
+    forget_s = _seconds(options, "discovery.forget", FORGET_S, _YEARS_S)
+    if forget_s <= ttl_s:
+        raise InvalidArgument("--cluster-store-opt: discovery.forget must be longer than discovery.ttl")
     return ClusterSettings(
         tuple(f"{'https' if tls else 'http'}://{host}" for host in hosts),
         (options.get("kv.path") or path or PATH).strip("/"), _address(advertise, hosts[0]), ttl_s, heartbeat_s, tls,
-        _seconds(options, "encryption.rotation", ROTATION_S),
+        _seconds(options, "encryption.rotation", ROTATION_S), forget_s,
     )  # fmt: skip
 
 
-def _seconds(options: Mapping[str, str], name: str, default: int) -> int:
+def _seconds(options: Mapping[str, str], name: str, default: int, most: int = 86400) -> int:
     text = options.get(name, str(default))
-    if not text.isdecimal() or not 1 <= int(text) <= 86400:
+    if not text.isdecimal() or not 1 <= int(text) <= most:
         raise InvalidArgument(f"--cluster-store-opt {name}={text}: it must be a number of seconds from 1 on")
     return int(text)
 

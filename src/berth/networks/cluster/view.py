@@ -14,12 +14,14 @@ from berth.networks.cluster.etcd import Entry, Picture
 from berth.networks.cluster.records import (
     Block,
     Esp,
+    Gone,
     Host,
     Keys,
     Place,
     Secrets,
     decode_block,
     decode_esp,
+    decode_gone,
     decode_host,
     decode_network,
     decode_place,
@@ -47,6 +49,7 @@ class View:
         self.blocks: dict[str, dict[str, Block]] = {}
         self.places: dict[str, dict[str, Place]] = {}
         self.esp: dict[str, Esp] = {}
+        self.gone: dict[str, Gone] = {}
         self.secrets: Secrets | None = None
 
     def replace(self, picture: Picture) -> None:
@@ -79,6 +82,8 @@ class View:
             self.secrets = decode_secrets(value) if value is not None else None
         elif parts[0] == "esp" and len(parts) == 2:
             _set(self.esp, parts[1], value, decode_esp)
+        elif parts[0] == "gone" and len(parts) == 2:
+            _set(self.gone, parts[1], value, decode_gone)
         elif parts[0] == "networks" and len(parts) == 2:
             _set(self.networks, parts[1], value, decode_network)
         elif parts[0] == "blocks" and len(parts) == 3:
@@ -114,16 +119,30 @@ class View:
             for n in networks for p in self.others(n.id)
         ]  # fmt: skip
 
-    def mine(self) -> dict[str, bytes]:
-        """The blocks and addresses that the store has as this engine's, as they stand there."""
+    def of(self, instance: str) -> dict[str, bytes]:
+        """The blocks and addresses that the store has as an engine's, as they stand there."""
         keys = [
-            self._keys.block(n, b) for n, of in self.blocks.items() for b, o in of.items() if o.instance == self._me
+            self._keys.block(n, b) for n, of in self.blocks.items() for b, o in of.items() if o.instance == instance
         ]
         keys += [
-            self._keys.address(n, a) for n, of in self.places.items() for a, p in of.items() if p.instance == self._me
+            self._keys.address(n, a) for n, of in self.places.items() for a, p in of.items() if p.instance == instance
         ]
-        keys += [self._keys.esp(instance) for instance in self.esp if instance == self._me]
+        keys += [self._keys.esp(instance)] if instance in self.esp else []
         return {key: self.raw[key] for key in keys}
+
+    def mine(self) -> dict[str, bytes]:
+        """What is this engine's."""
+        return self.of(self._me)
+
+    def owners(self) -> set[str]:
+        """The engines that have anything."""
+        blocks = {block.instance for of in self.blocks.values() for block in of.values()}
+        return blocks | {place.instance for of in self.places.values() for place in of.values()} | set(self.esp)
+
+    def lost(self, network: NetworkRecord) -> list[str]:
+        """Blocks that this engine takes for its own, and that are another's: it was away for too long."""
+        owners = self.blocks.get(network.id, {})
+        return [block for block in network.blocks if block in owners and owners[block].instance != self._me]
 
 
 def _set(into: dict[str, Any], name: str, value: bytes | None, decode: Callable[[bytes], Any]) -> None:
