@@ -15,7 +15,7 @@ from berth.oci.dispatch import Program
 from berth.oci.document import Document
 from berth.oci.flags import Options
 from berth.oci.init import StageDefaults
-from berth.oci.record import Record, reserve, start_time
+from berth.oci.record import Record, describe_streams, reserve, start_time
 
 VALUED = ("bundle,b", "console-socket", "pidfd-socket", "pid-file", "preserve-fds")
 SWITCHES = ("no-pivot", "no-new-keyring")
@@ -34,13 +34,13 @@ def make(program: Program, options: Options, container_id: str, *, detached: boo
     """Create; on any failure nothing is left. Raises: the kind of what failed, naming the step."""
     where = os.path.abspath(options.text("bundle") or ".")
     spec = bundle.read_config(where)
-    _check_terminal(spec["process"], options, detached=detached)
+    check_terminal(spec["process"], options, detached=detached)
     kept_fds = preserved_fds(options, spec["process"])
     record = reserve(program.root, container_id, spec, where, systemd=program.systemd)
     with Undo() as undo:
         undo.push("remove the state", record.remove)
         group = record.group()
-        _check_group(group)
+        check_group(group)
         undo.push("remove the cgroup", lives.remove_group, record, group)
         for warning in group.make(spec["linux"].get("resources") or {}):
             program.warn(warning)
@@ -56,7 +56,7 @@ def make(program: Program, options: Options, container_id: str, *, detached: boo
         undo.push("kill init", handle.kill)
         group.adopt(handle.pid)
         console = _create(program, handle, record, options)
-        _remember(record, handle.pid, group)
+        remember(record, handle.pid, group)
         if options.text("pid-file"):
             write_pid_file(options.text("pid-file"), handle.pid)
         if console >= 0 and options.text("console-socket"):
@@ -71,6 +71,8 @@ def _create(program: Program, handle: launch.InitHandle, record: Record, options
     spec = record.spec
     size = spec["process"].get("consoleSize") or {}
     terminal = bool(spec["process"].get("terminal"))
+    if not terminal:
+        record.state["external_descriptors"] = describe_streams()
     record.state["init_process_pid"] = handle.pid  # hooks may ask for the state
     record.state["init_process_start"] = start_time(handle.pid)
     if spec.get("hooks"):
@@ -88,7 +90,7 @@ def _create(program: Program, handle: launch.InitHandle, record: Record, options
     return console
 
 
-def _remember(record: Record, pid: int, group: cgroups.Cgroup) -> None:
+def remember(record: Record, pid: int, group: cgroups.Cgroup) -> None:
     names = ("NEWCGROUP", "NEWIPC", "NEWNET", "NEWNS", "NEWPID", "NEWTIME", "NEWUSER", "NEWUTS")
     files = ("cgroup", "ipc", "net", "mnt", "pid", "time", "user", "uts")
     record.state.update({
@@ -98,7 +100,7 @@ def _remember(record: Record, pid: int, group: cgroups.Cgroup) -> None:
     record.save()
 
 
-def _check_terminal(process: dict[str, Any], options: Options, *, detached: bool) -> None:
+def check_terminal(process: dict[str, Any], options: Options, *, detached: bool) -> None:
     socket_path = options.text("console-socket")
     if process.get("terminal") and detached and not socket_path:
         raise InvalidArgument("cannot allocate tty if runc will detach without setting console socket")
@@ -106,7 +108,7 @@ def _check_terminal(process: dict[str, Any], options: Options, *, detached: bool
         raise InvalidArgument("cannot use console socket if runc will not detach or allocate tty")
 
 
-def _check_group(group: cgroups.Cgroup) -> None:
+def check_group(group: cgroups.Cgroup) -> None:
     """Spec: config-linux.md "Control groups": a frozen or non-empty group is not fit for a new container."""
     count = len(group.procs())
     if count:

@@ -22,6 +22,7 @@ from berth.oci.users import resolve
 from berth.spec.capabilities import ALL_CAPABILITIES
 
 _CAPABILITIES = frozenset(ALL_CAPABILITIES)
+_NULL_DEVICE = os.makedev(1, 3)
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -223,6 +224,30 @@ def _give_pipes(stdio: tuple[int, int, int], uid: int) -> None:
                 os.fchown(fd, uid, -1)
 
 
+def _reopen_null() -> None:
+    """Streams that are the host's null device become the container's own: a file of a mount outside holds up a checkpoint.
+
+    CVE-2025-31133: what is opened inside is checked. Where it is something else, or missing, the host's stays.
+    """
+    streams = [fd for fd in range(3) if _is_null(os.fstat(fd))]
+    if not streams:
+        return
+    try:
+        if not _is_null(os.lstat("/dev/null")):
+            return
+        own = os.open("/dev/null", os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return
+    os.set_blocking(own, True)
+    for fd in streams if _is_null(os.fstat(own)) else ():
+        os.dup2(own, fd)
+    os.close(own)
+
+
+def _is_null(info: os.stat_result) -> bool:
+    return stat.S_ISCHR(info.st_mode) and info.st_rdev == _NULL_DEVICE
+
+
 def _install_filter(program: Program) -> None:
     assert program.filter is not None
     if program.listener is None:
@@ -244,6 +269,8 @@ def become(program: Program, stdio: tuple[int, int, int], *, terminal: bool, las
         _give_pipes(stdio, program.uid)
     for number, fd in enumerate(stdio):
         os.dup2(fd, number)
+    if not terminal:
+        _reopen_null()
     # limits while we may still raise them
     for name, soft, hard in program.rlimits:
         try:

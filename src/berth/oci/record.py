@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import time
 from typing import Any
 
@@ -188,6 +189,20 @@ def start_time(pid: int) -> int:
 def now() -> str:
     at_ns = time.time_ns()
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at_ns // 10**9)) + f".{at_ns % 10**9:09d}Z"
+
+
+def describe_streams() -> list[str]:
+    """Our three streams as a checkpoint's ``descriptors.json`` has them: links of /proc, files as CRIU names those outside."""
+    return [_describe(fd) for fd in range(3)]
+
+
+def _describe(fd: int) -> str:
+    info = os.fstat(fd)
+    if not stat.S_ISREG(info.st_mode):
+        return os.readlink(f"/proc/self/fd/{fd}")
+    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+        mount_id = next(int(line.split()[1]) for line in file if line.startswith("mnt_id:"))
+    return f"file[{mount_id:x}:{info.st_ino:x}]"
 
 
 def _quietly(call: Any, path: str) -> None:
