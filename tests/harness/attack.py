@@ -20,6 +20,7 @@ from typing import Any
 
 from harness import cli
 from harness.daemon import Daemon
+from harness.eventually import PATIENCE
 from harness.images import Entry, busybox_layer, docker_archive, layer_tar
 
 _numbers = itertools.count()
@@ -71,7 +72,9 @@ class Bundle:
             *(["--root", f"{self.home}/state"] if root else []),
             *words,
         ]
-        done = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60 * PATIENCE
+        )
         result = cli.Result(done.returncode, done.stdout, done.stderr, command)
         assert not check or result.code == 0, result
         return result
@@ -90,7 +93,12 @@ class Bundle:
         ]
         with open(f"{self.home}/out", "wb") as out, open(f"{self.home}/err", "wb") as err:
             code = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=60, pass_fds=tuple(pass_fds)
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                timeout=60 * PATIENCE,
+                pass_fds=tuple(pass_fds),
             ).returncode
         result = cli.Result(code, Path(f"{self.home}/out").read_text(), Path(f"{self.home}/err").read_text(), command)
         assert not check or code == 0, result

@@ -181,7 +181,7 @@ class Restoring:
 
     def _stage(self, held: ExitStack) -> str:
         """CRIU wants a mount point as root."""
-        stage = os.path.join(self.found.folder, "stage")
+        stage = os.path.abspath(os.path.join(self.found.folder, "stage"))
         os.mkdir(stage, 0o700)
         held.callback(os.rmdir, stage)
         m.mount(str(self.found.spec["root"]["path"]), stage, "", m.MS_BIND | m.MS_REC)

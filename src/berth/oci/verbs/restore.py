@@ -51,12 +51,12 @@ def _restore(program: Program, options: Options, found: record.Record) -> int:
 
     with Undo() as undo:
         undo.push("remove the state", found.remove)
+        back = criu.Restoring(found, options, os.path.abspath(options.text("image-path") or "checkpoint"))
         group = found.group()
         making.check_group(group)
         undo.push("remove the cgroup", lives.remove_group, found, group)
         for warning in group.make(found.spec["linux"].get("resources") or {}):
             program.warn(warning)
-        back = criu.Restoring(found, options, os.path.abspath(options.text("image-path") or "checkpoint"))
         back.run(program.criu, group, notify)
         if not found.spec["process"].get("terminal"):
             found.state["external_descriptors"] = record.describe_streams()
