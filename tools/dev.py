@@ -14,6 +14,7 @@ from typing import NamedTuple
 HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(HOME, "tools"))
 
+import criu  # noqa: E402
 import docker_cli  # noqa: E402
 import prepare  # noqa: E402
 import vm  # noqa: E402
@@ -88,6 +89,7 @@ def setup(words: list[str]) -> int:
         _apt_get(missing)
     if os.geteuid() == 0:
         os.environ["BERTH_TEST_DOCKER"] = docker_cli.ensure()
+        os.environ["BERTH_TEST_CRIU"] = criu.ensure()
     return 0
 
 

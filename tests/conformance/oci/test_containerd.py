@@ -11,6 +11,7 @@ import pytest
 
 from harness.attack import RUNTIME
 from harness.cli import Result
+from harness.criu import CRIU, needs_criu
 from harness.eventually import eventually
 from harness.images import busybox_archive
 
@@ -39,7 +40,7 @@ class Ctr:
         (home / "config.toml").write_text(_CONFIG.format(home=home))
         self.runtime = str(home / "berth-runtime")
         quoted = " ".join(f"'{word}'" for word in (*RUNTIME[:4], RUNTIME[4].replace("'", '"')))
-        Path(self.runtime).write_text(f'#!/bin/sh\nexec {quoted} "$@"\n')
+        Path(self.runtime).write_text(f'#!/bin/sh\nexec {quoted} --criu "{CRIU or "criu"}" "$@"\n')
         Path(self.runtime).chmod(0o755)
         with open(home / "log", "wb") as log:
             self._daemon = subprocess.Popen(["containerd", "-c", str(home / "config.toml")], stdout=log, stderr=log)
@@ -98,3 +99,26 @@ def test_a_life_of_a_task(ctr: Ctr) -> None:
     ctr("task", "rm", "life", check=False)  # it answers with the task's own status
     ctr("container", "rm", "life")
     assert "life" not in ctr("container", "ls").out
+
+
+@needs_criu
+def test_checkpoint_into_an_image_and_restore_from_it(ctr: Ctr) -> None:
+    count = "n=0; while :; do n=$((n+1)); echo $n > /count; sleep 0.1; done"
+    ctr.run("counter", "sh", "-c", count, flags=("-d",))
+
+    def counted(name: str) -> int:
+        out = ctr("task", "exec", "--exec-id", "look", name, "cat", "/count", check=False).out.strip()
+        return int(out) if out.isdigit() else 0
+
+    eventually(lambda: counted("counter") > 5)
+    ctr("containers", "checkpoint", "--task", "--rw", "--image", "counter", "saved")
+    at_dump = counted("counter")
+    ctr("task", "kill", "-s", "KILL", "counter")
+    eventually(lambda: ctr("container", "rm", "counter", check=False).code == 0)
+    ctr("containers", "restore", "--live", "--rw", "again", "saved")
+    eventually(lambda: counted("again") > 5)
+    assert counted("again") < at_dump + 1000
+    ctr("task", "checkpoint", "--exit", "--image-path", f"{ctr.home}/images", "again")
+    eventually(lambda: "STOPPED" in ctr("task", "ls").out)
+    eventually(lambda: ctr("container", "rm", "again", check=False).code == 0)
+    ctr("image", "rm", "saved")

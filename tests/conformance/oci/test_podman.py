@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli import Result
+from harness.criu import CRIU, needs_criu
+from harness.eventually import eventually
 from harness.images import busybox_archive
 
 pytestmark = [
@@ -42,7 +44,8 @@ class Podman:
 
     def _run(self, command: list[str], check: bool) -> Result:
         # a configuration of our own: nothing of the user's decides
-        env = {"PATH": os.environ["PATH"], "HOME": str(self.home), "TMPDIR": f"{self.home}/t"}
+        path = f"{os.path.dirname(CRIU)}:{os.environ['PATH']}" if CRIU else os.environ["PATH"]
+        env = {"PATH": path, "HOME": str(self.home), "TMPDIR": f"{self.home}/t"}
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90, env=env)
         result = Result(done.returncode, done.stdout, done.stderr, command)
         assert not check or result.code == 0, result
@@ -57,7 +60,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     from harness.attack import RUNTIME
 
     quoted = " ".join(f"'{word}'" for word in (*RUNTIME[:4], RUNTIME[4].replace("'", '"')))
-    launcher.write_text(f'#!/bin/sh\nexec {quoted} "$@"\n')
+    launcher.write_text(f'#!/bin/sh\nexec {quoted} --criu "{CRIU or "criu"}" "$@"\n')
     launcher.chmod(0o755)
     made = Podman(home, str(launcher))
     busybox_archive(str(home / "busybox.tar"))
@@ -128,3 +131,30 @@ def test_buildah_runs_and_builds(podman: Podman, tmp_path: Path) -> None:
     podman.buildah("bud", *how, "-t", "built", str(tmp_path))
     assert podman.run("--rm", "built", "cat", "/f").out == "built\n"
     podman.buildah("rm", made)
+
+
+@needs_criu
+def test_checkpoint_and_restore_also_by_way_of_an_archive(podman: Podman) -> None:
+    count = "n=0; while :; do n=$((n+1)); echo line $n; sleep 0.1; done"
+    podman.run("-d", "--name", "counter", "busybox", "sh", "-c", count)
+
+    def lines(name: str) -> list[int]:
+        return [int(line.split()[1]) for line in podman("logs", name).out.splitlines()]
+
+    eventually(lambda: len(lines("counter")) > 5)
+    podman("container", "checkpoint", "counter")
+    assert podman("inspect", "-f", "{{.State.Status}}", "counter").out == "exited\n"
+    at_rest = lines("counter")
+    podman("container", "restore", "counter")
+    eventually(lambda: len(lines("counter")) > len(at_rest) + 2)
+    seen = lines("counter")
+    assert seen == list(range(1, len(seen) + 1))
+
+    podman("container", "checkpoint", "--export", f"{podman.home}/archive.tar.gz", "counter")
+    at_rest = lines("counter")
+    podman("container", "restore", "--import", f"{podman.home}/archive.tar.gz", "--name", "other")
+    eventually(lambda: lines("other")[-1] > at_rest[-1] + 2)
+    seen = lines("other")  # the archive has the log as well
+    assert seen == list(range(1, len(seen) + 1))
+    assert "sleep" in podman("exec", "other", "ps").out
+    podman("rm", "-f", "-t", "0", "counter", "other")

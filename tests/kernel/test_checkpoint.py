@@ -1,13 +1,9 @@
-"""``berth-runtime checkpoint`` and ``restore`` with CRIU, which must fit the kernel: Debian's does in the virtual machine.
-
-These run in the virtual machine of ``./dev test-vm``; elsewhere with ``BERTH_TEST_CRIU``, a CRIU that this kernel gets on with.
-"""
+"""``berth-runtime checkpoint`` and ``restore`` with a CRIU that gets on with this kernel (``./dev setup`` finds one)."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -20,10 +16,10 @@ import pytest
 
 from harness.attack import RUNTIME, Bundle, told
 from harness.cli import Result
+from harness.criu import CRIU, needs_criu
 from harness.eventually import PATIENCE, eventually
 
-pytestmark = [pytest.mark.vm, pytest.mark.root]
-CRIU = os.environ.get("BERTH_TEST_CRIU") or shutil.which("criu") or "criu"
+pytestmark = [pytest.mark.root, needs_criu]
 COUNT = "n=0; while :; do n=$((n+1)); echo $n > /count; echo line $n; sleep 0.1; done"
 FAR = 1000
 """What the count cannot have come to by going on, and would not fall below by starting anew."""
