@@ -71,6 +71,48 @@ def test_which_ipv6_subnet(start: Callable[..., RoomDaemon], flags: list[str], w
     assert subnets(start("--ipv6", *flags, busybox=False))[1] == wanted
 
 
+def test_another_default_gateway(start: Callable[..., RoomDaemon]) -> None:
+    engine = start(
+        "--bip", "172.31.5.1/24", "--default-gateway", "172.31.5.254",
+        "--ipv6", "--fixed-cidr-v6", "fd00:31::/64", "--default-gateway-v6", "fd00:31::ff",
+    )  # fmt: skip
+    assert [each["AuxiliaryAddresses"] for each in subnets(engine)] == [
+        {"DefaultGatewayIPv4": "172.31.5.254"}, {"DefaultGatewayIPv6": "fd00:31::ff"},
+    ]  # fmt: skip
+    bridge = engine.start_container("web")["bridge"]
+    assert (bridge["Gateway"], bridge["IPv6Gateway"]) == ("172.31.5.254", "fd00:31::ff")
+    assert engine.docker("exec", "web", "ip", "route").lines[0].strip() == "default via 172.31.5.254 dev eth0"
+    engine.docker(
+        "network", "create", "--subnet", "10.77.0.0/24", "--aux-address", "DefaultGatewayIPv4=10.77.0.9", "n1"
+    )
+    assert engine.start_container("other", "--network", "n1")["n1"]["Gateway"] == "10.77.0.9"
+    engine.docker("network", "connect", "n1", "web")
+    engine.docker("network", "disconnect", "bridge", "web")
+    assert engine.docker("exec", "web", "ip", "route").lines[0].strip() == "default via 10.77.0.9 dev eth1"
+    engine.flags = []
+    engine.restart()
+    assert "AuxiliaryAddresses" not in subnets(engine)[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--bip", "172.31.5.1/24", "--default-gateway", "10.9.9.9"],
+         "auxiliary address: (DefaultGatewayIPv4:10.9.9.9) must belong to the master pool: 172.31.5.0/24"),
+        (["--bip", "172.31.5.1/24", "--default-gateway", "172.31.5.1"],
+         "failed to allocate secondary ip address (DefaultGatewayIPv4:172.31.5.1): Address already in use"),
+    ],
+)  # fmt: skip
+def test_a_default_gateway_that_cannot_be(room: Room, flags: list[str], said: str) -> None:
+    engine = RoomDaemon(room, *flags)
+    try:
+        with pytest.raises(RuntimeError):
+            engine.start()
+        assert said in engine.log()
+    finally:
+        engine.close()
+
+
 def test_a_subnet_of_its_own_that_stays(start: Callable[..., RoomDaemon]) -> None:
     engine = start("--ipv6", busybox=False)
     found = subnets(engine)[1]
@@ -148,3 +190,9 @@ def test_resolvers_of_the_host_are_followed(room: Room, start: Callable[..., Roo
     assert lines("given") == ["nameserver 192.0.2.99", "search b.test"] and lines("edited") == ["nameserver 192.0.2.1"]
     room.write("/etc/resolv.conf", "nameserver 192.0.2.55\n")
     eventually(lambda: lines("plain") == ["nameserver 192.0.2.55"], 2, why="written in place too")
+    eventually(lambda: "192.0.2.55" in room.run("cat", f"{engine.run_root}/resolv.conf"), why="noted, then it may die")
+    engine.kill9()
+    room.write("/etc/resolv.conf", "nameserver 192.0.2.56\n")
+    engine.start()
+    eventually(lambda: lines("plain") == ["nameserver 192.0.2.56"], 2, why="it changed while no daemon was there")
+    assert lines("edited") == ["nameserver 192.0.2.1"]

@@ -20,6 +20,7 @@
   c/<id[:32]>/shim.json            pid, start time, boot id, protocol version
   c/<id[:32]>/exit.json            the exit record (temporary name, fsync, rename)
   esp                              the nonce of this host's keys in encrypted overlays, until the kernel forgets them
+  resolv.conf                      the host's, as containers that run have it
   containers/<id>/                 hosts, resolv.conf, hostname: written at each start, so that no start waits for a disk
   netd/table.json  netd/netd.sock  what netd serves (replaced atomically), how it is told
   python                           the sealed interpreter, where a memfd cannot serve
@@ -105,6 +106,10 @@ class Layout(NamedTuple):
     @property
     def netd(self) -> str:
         return os.path.join(self.run_root, "netd")
+
+    @property
+    def host_resolv_conf(self) -> str:
+        return os.path.join(self.run_root, "resolv.conf")
 
     @property
     def esp(self) -> str:

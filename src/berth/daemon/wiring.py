@@ -201,6 +201,7 @@ def _network_options(settings: Settings) -> NetworkOptions:
         dns=tuple(settings["dns"]), dns_search=tuple(settings["dns-search"]), dns_opts=tuple(settings["dns-opt"]),
         fixed_cidr=settings["fixed-cidr"], ipv6=settings["ipv6"],
         bip6=settings["bip6"], fixed_cidr_v6=settings["fixed-cidr-v6"],
+        default_gateway=settings["default-gateway"], default_gateway_v6=settings["default-gateway-v6"],
         default_network_opts=settings["default-network-opt"],
         pools=tuple(parse_pool(pool) for pool in settings["default-address-pool"]) or DEFAULT_POOLS,
     )  # fmt: skip

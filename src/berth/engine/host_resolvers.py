@@ -1,7 +1,8 @@
 """Following the host's resolv.conf: containers that run get what a start would give them now.
 
 A file that somebody inside changed is that container's own from then on. Questions that netd passes on follow by themselves: it
-looks at the file before each.
+looks at the file before each. What changed while no daemon was there is made up for at its start: the text that containers were
+given is kept in the run folder.
 """
 
 from __future__ import annotations
@@ -33,7 +34,12 @@ class HostResolvers:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        self._text = files.host_resolv_conf()
+        """After: those that ran on are known."""
+        kept = self._kept()
+        self._text = files.host_resolv_conf() if kept is None else kept
+        if kept is None:
+            self._keep(self._text)
+        self._look()
         for directory in files.host_resolv_conf_folders():
             try:
                 fd = inotify.watch(directory)
@@ -71,3 +77,17 @@ class HostResolvers:
                 network_files.follow_host(self._deps, container, before, now)
             except OSError as err:
                 log.warning("resolv.conf of container %s: %s", container.name, err)
+        self._keep(now)
+
+    def _kept(self) -> str | None:
+        try:
+            with open(self._deps.layout.host_resolv_conf, encoding="utf-8", errors="surrogateescape") as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+    def _keep(self, text: str) -> None:
+        path = self._deps.layout.host_resolv_conf
+        with open(f"{path}.new", "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+        os.rename(f"{path}.new", path)

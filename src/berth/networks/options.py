@@ -18,6 +18,8 @@ class NetworkOptions(NamedTuple):
     ipv6: bool = False  # --ipv6: the default bridge speaks IPv6 too
     bip6: str = ""  # --bip6: address and prefix of the bridge, fd00:1::1/64
     fixed_cidr_v6: str = ""  # --fixed-cidr-v6: its IPv6 subnet, or with --bip6 a part of it
+    default_gateway: str = ""  # --default-gateway: where containers' default route leads; "" is the bridge
+    default_gateway_v6: str = ""  # --default-gateway-v6
     mtu: int = 1500  # --mtu
     icc: bool = True  # --icc: containers of the default bridge may talk to each other
     ip_masq: bool = True  # --ip-masq

@@ -107,12 +107,16 @@ class Plugs:
                 endpoint.ipv4, endpoint.prefix_len = have.get(4) or self._address(
                     network, str(ipam.get("IPv4Address") or ""), 4
                 )
-                endpoint.gateway = network.v4.gateway if gateways and network.gateway_mode != "isolated" else ""
+                endpoint.gateway = (
+                    network.way_out(network.v4) if gateways and network.gateway_mode != "isolated" else ""
+                )
             if network.v6 is not None:
                 endpoint.ipv6, endpoint.prefix_len6 = have.get(6) or self._address(
                     network, str(ipam.get("IPv6Address") or ""), 6
                 )
-                endpoint.gateway6 = network.v6.gateway if gateways and network.gateway_mode6 != "isolated" else ""
+                endpoint.gateway6 = (
+                    network.way_out(network.v6) if gateways and network.gateway_mode6 != "isolated" else ""
+                )
         except BaseException:
             self._state.addresses.release(network.id, endpoint.addresses)
             raise

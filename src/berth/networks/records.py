@@ -29,6 +29,11 @@ class Subnet(msgspec.Struct):
         return int(self.subnet.rpartition("/")[2])
 
 
+def default_gateway_name(subnet: Subnet) -> str:
+    """The auxiliary address that is a bridge's way out."""
+    return f"DefaultGatewayIPv{6 if subnet.is_ipv6 else 4}"
+
+
 class Published(msgspec.Struct, frozen=True, array_like=True):
     """Published ports: ``host_ip:host_port/proto`` on the host leads to ``container_port`` of the endpoint.
 
@@ -84,6 +89,11 @@ class NetworkRecord(msgspec.Struct):
     def v6(self) -> Subnet | None:
         """The first IPv6 subnet."""
         return next((s for s in self.subnets if s.is_ipv6), None)
+
+    def way_out(self, subnet: Subnet) -> str:
+        """Where its containers' default route leads: a bridge's auxiliary address of Docker's name for it, else its gateway."""
+        named = subnet.aux.get(default_gateway_name(subnet)) if self.driver == "bridge" else None
+        return named or subnet.gateway
 
     @property
     def vxlan(self) -> str:

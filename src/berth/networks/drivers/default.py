@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address, ip_network
 
 from berth.base.errors import Conflict, InvalidArgument
 from berth.kernel.netlink import inet, link
@@ -12,7 +12,7 @@ from berth.networks.drivers.bridge import alias_of
 from berth.networks.ipam.leases import AnyNetwork
 from berth.networks.ipam.pools import free_subnet, ula_pool
 from berth.networks.options import NetworkOptions
-from berth.networks.records import NetworkRecord, Subnet
+from berth.networks.records import NetworkRecord, Subnet, default_gateway_name
 
 PREFERRED = "docker0"
 
@@ -21,7 +21,8 @@ def choose(nl: Netlink, instance_id: str, options: NetworkOptions, known: Networ
            others: Iterable[AnyNetwork] = ()) -> NetworkRecord:  # fmt: skip
     """What the default bridge shall be: link, subnet, gateway. Nothing is made. ``others``: subnets of this engine's.
 
-    Raises: InvalidArgument (--bip), Conflict (--bip overlaps), ResourceExhausted (no free pool).
+    Raises: InvalidArgument (--bip, --default-gateway), Conflict (--bip overlaps, the gateway is the bridge's address),
+    ResourceExhausted (no free pool).
     """
     links = {found.name: found for found in link.list_links(nl)}
     ours = alias_of(instance_id)
@@ -50,6 +51,8 @@ def choose(nl: Netlink, instance_id: str, options: NetworkOptions, known: Networ
         before6 = known.v6 if known is not None and known.link == name else None
         index = existing.ifindex if existing is not None else 0
         subnets.append(_subnet6(nl, instance_id, options, before6, index, mine=mine, others=others))
+    for each in subnets:
+        _give_way_out(each, options.default_gateway_v6 if each.is_ipv6 else options.default_gateway)
     return NetworkRecord(
         id="", name="bridge", driver="bridge", created_ns=0, link=name, mtu=options.mtu, icc=options.icc,
         subnets=subnets, ipv6=options.ipv6, masquerade=options.ip_masq, ours=mine, host_binding=options.default_ip,
@@ -80,6 +83,23 @@ def _subnet6(nl: Netlink, instance_id: str, options: NetworkOptions, before: Sub
         return before
     subnet = free_subnet([*options.pools, ula_pool(instance_id)], [*host_networks(nl, index), *others], 6)
     return Subnet(str(subnet), str(subnet.network_address + 1))
+
+
+def _give_way_out(subnet: Subnet, address: str) -> None:
+    """--default-gateway, --default-gateway-v6. Raises: InvalidArgument, Conflict, in Docker's words."""
+    if not address:
+        subnet.aux = {}
+        return
+    named = f"({default_gateway_name(subnet)}:{address})"
+    try:
+        found = ip_address(address)
+    except ValueError:
+        raise InvalidArgument(f"{address} is not an ip address") from None
+    if found not in ip_network(subnet.subnet):
+        raise InvalidArgument(f"auxiliary address: {named} must belong to the master pool: {subnet.subnet}")
+    if str(found) == subnet.gateway:
+        raise Conflict(f"failed to allocate secondary ip address {named}: Address already in use")
+    subnet.aux = {default_gateway_name(subnet): str(found)}
 
 
 def _parse_cidr6(text: str) -> IPv6Network | None:

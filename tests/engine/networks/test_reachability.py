@@ -7,8 +7,6 @@ The neighbour routes every bridge's subnet to the host, as a malicious one would
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from harness.eventually import eventually
@@ -17,18 +15,6 @@ from harness.rooms import Lan, RoomDaemon
 pytestmark = pytest.mark.root
 
 HOST, NEIGHBOUR, HOST6, NEIGHBOUR6 = Lan.HOST, Lan.NEIGHBOUR, Lan.HOST6, Lan.NEIGHBOUR6
-
-
-@pytest.fixture(scope="module")
-def lan() -> Iterator[Lan]:
-    with Lan() as made:
-        yield made
-
-
-@pytest.fixture
-def engine(lan: Lan) -> Iterator[RoomDaemon]:
-    yield lan.daemon
-    lan.daemon.remove_all()
 
 
 address = Lan.address

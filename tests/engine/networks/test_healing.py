@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,18 +15,6 @@ from harness.rooms import Lan, RoomDaemon
 pytestmark = pytest.mark.root
 
 HOST, NEIGHBOUR = Lan.HOST, Lan.NEIGHBOUR
-
-
-@pytest.fixture(scope="module")
-def lan() -> Iterator[Lan]:
-    with Lan() as made:
-        yield made
-
-
-@pytest.fixture
-def engine(lan: Lan) -> Iterator[RoomDaemon]:
-    yield lan.daemon
-    lan.daemon.remove_all()
 
 
 def table(lan: Lan) -> str:
