@@ -26,6 +26,7 @@ def value(bundle: Bundle, controller: str, v1: str, v2: str) -> str:
     return Path(directory(bundle, controller), v2 if V2 else v1).read_text().strip()
 
 
+@pytest.mark.spec("config-linux.md#memory", "config-linux.md#cpu", "config-linux.md#pids")
 def test_resources_are_written_and_updated() -> None:
     with Bundle() as bundle:
         bundle.config["linux"]["resources"] = {
@@ -49,12 +50,14 @@ def test_resources_are_written_and_updated() -> None:
 
 
 @pytest.mark.parametrize("path", ["/a/../b", "/", "a/./b"])
+@pytest.mark.spec("config-linux.md#cgroups-path")
 def test_paths_of_cgroups_that_are_none(path: str) -> None:
     with Bundle() as bundle:
         bundle.config["linux"]["cgroupsPath"] = path
         assert "invalid cgroupsPath" in told(bundle.create(check=False))
 
 
+@pytest.mark.spec("config-linux.md#control-groups", "runtime.md#errors")
 def test_a_limit_that_the_kernel_refuses_is_told_with_its_file() -> None:
     with Bundle() as bundle:
         bundle.config["linux"]["resources"] = {"cpu": {"cpus": "4000"}}
@@ -63,6 +66,7 @@ def test_a_limit_that_the_kernel_refuses_is_told_with_its_file() -> None:
         assert bundle.runtime("list", "-q").out == "" and not os.path.exists(directory(bundle, "cpuset"))
 
 
+@pytest.mark.spec("config-linux.md#unified")
 def test_unified_needs_v2() -> None:
     with Bundle(args=["true"]) as bundle:
         bundle.config["linux"]["resources"] = {"unified": {"pids.max": "20"}}
@@ -72,6 +76,7 @@ def test_unified_needs_v2() -> None:
             assert "unified resources are of cgroup v2" in told(done) or "pids.max" in told(done)
 
 
+@pytest.mark.spec("config-linux.md#control-groups")
 def test_a_group_with_processes_or_frozen_is_not_fit() -> None:
     with Bundle() as first, Bundle() as second:
         first.start()
@@ -80,6 +85,7 @@ def test_a_group_with_processes_or_frozen_is_not_fit() -> None:
         assert first.sh("echo alive").out == "alive\n"
 
 
+@pytest.mark.spec("config-linux.md#allowed-device-list")
 def test_device_rules_stand_on_deny_and_the_defaults_last() -> None:
     with Bundle() as bundle:
         bundle.config["process"]["capabilities"] = {n: ["CAP_MKNOD"] for n in ("bounding", "effective", "permitted")}
@@ -92,6 +98,7 @@ def test_device_rules_stand_on_deny_and_the_defaults_last() -> None:
         assert said.out.splitlines() == ["fuse", "no writing", "no mem", "zero"], said
 
 
+@pytest.mark.spec("config-linux.md#control-groups")
 def test_pause_freezes_everybody_and_exec_waits_for_a_word() -> None:
     with Bundle(args=["sh", "-c", "while :; do echo >>/ticks; usleep 20000; done"]) as bundle:
         bundle.start()
@@ -106,6 +113,7 @@ def test_pause_freezes_everybody_and_exec_waits_for_a_word() -> None:
         eventually(lambda: os.path.getsize(ticks) > before)
 
 
+@pytest.mark.spec("runtime.md#kill")
 def test_sigkill_ends_a_paused_container() -> None:
     with Bundle() as bundle:
         bundle.start()
@@ -114,6 +122,7 @@ def test_sigkill_ends_a_paused_container() -> None:
         eventually(lambda: json.loads(bundle.runtime("state", bundle.name).out)["status"] == "stopped")
 
 
+@pytest.mark.spec("config-linux.md#namespaces", "config-linux.md#cgroup-ownership")
 def test_the_container_sees_its_own_group_and_cannot_write_it() -> None:
     with Bundle() as bundle:
         bundle.start()
@@ -123,6 +132,7 @@ def test_the_container_sees_its_own_group_and_cannot_write_it() -> None:
         assert bundle.sh(f"echo 1 >{place}/pids.max").code != 0
 
 
+@pytest.mark.spec("config-linux.md#control-groups")
 def test_events_figures_and_ps() -> None:
     with Bundle() as bundle:
         bundle.start()
@@ -138,12 +148,14 @@ def test_events_figures_and_ps() -> None:
         )
 
 
+@pytest.mark.spec("config-linux.md#control-groups")
 def test_exec_is_in_the_containers_group() -> None:
     with Bundle() as bundle:
         bundle.start()
         assert bundle.sh("cat /proc/self/cgroup").out == bundle.sh("cat /proc/1/cgroup").out
 
 
+@pytest.mark.spec("config-linux.md#cgroups-path")
 def test_the_systemd_driver_says_what_it_needs() -> None:
     """Its work is shown in a virtual machine; a host without systemd gets a clear word."""
     if os.path.exists("/run/systemd/private") or os.path.exists("/run/dbus/system_bus_socket"):

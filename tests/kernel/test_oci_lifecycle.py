@@ -27,6 +27,7 @@ def leftovers(bundle: Bundle) -> list[str]:
     return state + glob.glob(f"/sys/fs/cgroup/**/{bundle.group}", recursive=True)
 
 
+@pytest.mark.spec("runtime.md#state", "runtime.md#query-state", "runtime.md#lifecycle", "config.md#annotations")
 def test_the_states_in_their_order() -> None:
     with Bundle() as bundle:
         bundle.config["annotations"] = {"org.example.key": "value"}
@@ -48,6 +49,21 @@ def test_the_states_in_their_order() -> None:
         assert leftovers(bundle) == []
 
 
+@pytest.mark.spec("runtime.md#scope-of-a-container")
+def test_whoever_has_the_root_folder_has_the_container() -> None:
+    """Another call, from another process and folder, works on it; one with another ``--root`` knows nothing of it."""
+    with Bundle() as bundle:
+        bundle.create()
+        root = f"{bundle.home}/state"
+        listed = bundle.runtime("--root", root, "list", "-q", cwd="/", root=False)
+        assert listed.out == f"{bundle.name}\n"
+        stranger = bundle.runtime("--root", f"{bundle.home}/other", "state", bundle.name, root=False, check=False)
+        assert stranger.code == 1 and "container does not exist" in told(stranger)
+        bundle.runtime("--root", root, "delete", "-f", bundle.name, cwd="/", root=False)
+        assert leftovers(bundle) == []
+
+
+@pytest.mark.spec("runtime.md#create", "runtime.md#start")
 def test_the_program_does_not_run_before_start() -> None:
     with Bundle(args=["touch", "/ran"]) as bundle:
         bundle.create()
@@ -56,6 +72,7 @@ def test_the_program_does_not_run_before_start() -> None:
         eventually(lambda: os.path.exists(f"{bundle.rootfs}/ran"))
 
 
+@pytest.mark.spec("runtime.md#lifecycle")
 def test_changes_of_the_config_after_create_change_nothing() -> None:
     with Bundle(args=["touch", "/first"]) as bundle:
         bundle.create()
@@ -66,6 +83,7 @@ def test_changes_of_the_config_after_create_change_nothing() -> None:
         assert os.path.exists(f"{bundle.rootfs}/first") and not os.path.exists(f"{bundle.rootfs}/second")
 
 
+@pytest.mark.spec("runtime.md#operations", "runtime.md#errors")
 def test_what_operations_refuse() -> None:
     with Bundle() as bundle:
         for verb in ("state", "start", "kill", "delete", "pause", "exec"):
@@ -97,6 +115,7 @@ def test_what_operations_refuse() -> None:
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "a b", "ü", "a\n"])
+@pytest.mark.spec("runtime.md#create")
 def test_ids_that_are_none(name: str) -> None:
     with Bundle() as bundle:
         bundle.name, kept = name, bundle.name
@@ -106,6 +125,7 @@ def test_ids_that_are_none(name: str) -> None:
         assert leftovers(bundle) == []
 
 
+@pytest.mark.spec("runtime.md#kill")
 def test_kill_sends_the_signal_to_init_alone_and_all_to_everybody() -> None:
     script = "trap 'echo init >>/got' USR1; sh -c \"trap 'echo child >>/got' USR1; touch /up; while :; do sleep 0.1; done\" & " \
              "while :; do sleep 0.1; done"  # fmt: skip
@@ -119,6 +139,7 @@ def test_kill_sends_the_signal_to_init_alone_and_all_to_everybody() -> None:
         eventually(lambda: sorted(got.read_text().split()) == ["child", "init", "init"])
 
 
+@pytest.mark.spec("runtime.md#kill")
 def test_without_a_pid_namespace_sigkill_reaches_the_whole_group() -> None:
     with Bundle(args=["sh", "-c", "sleep 1000 & echo $! >/child; exec sleep 1000"]) as bundle:
         spaces = bundle.config["linux"]["namespaces"]
@@ -132,6 +153,7 @@ def test_without_a_pid_namespace_sigkill_reaches_the_whole_group() -> None:
         bundle.runtime("delete", bundle.name)
 
 
+@pytest.mark.spec("runtime.md#delete")
 def test_delete_force_ends_and_removes_everything_and_is_content_with_nothing() -> None:
     with Bundle() as bundle:
         bundle.start()
@@ -142,6 +164,7 @@ def test_delete_force_ends_and_removes_everything_and_is_content_with_nothing() 
         assert bundle.runtime("delete", "-f", bundle.name).code == 0
 
 
+@pytest.mark.spec("runtime.md#delete")
 def test_a_created_container_is_deleted_without_force() -> None:
     with Bundle() as bundle:
         bundle.create()
@@ -149,6 +172,7 @@ def test_a_created_container_is_deleted_without_force() -> None:
         assert leftovers(bundle) == []
 
 
+@pytest.mark.spec("runtime.md#delete", "runtime.md#errors")
 def test_a_killed_create_leaves_what_delete_force_removes() -> None:
     """The runtime dies while a hook runs: the record of the reserved id says what was made."""
     with Bundle() as bundle:
@@ -162,6 +186,7 @@ def test_a_killed_create_leaves_what_delete_force_removes() -> None:
         assert leftovers(bundle) == []
 
 
+@pytest.mark.spec("runtime.md#start")
 def test_the_init_that_died_before_start_is_told() -> None:
     with Bundle() as bundle:
         bundle.create()
@@ -172,6 +197,7 @@ def test_the_init_that_died_before_start_is_told() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.spec("runtime.md#delete")
 def test_a_create_killed_at_any_moment_leaves_what_delete_force_removes() -> None:
     """Every few milliseconds of a creation is a step at which somebody may end the runtime."""
     with Bundle() as bundle:
@@ -194,6 +220,7 @@ def test_a_create_killed_at_any_moment_leaves_what_delete_force_removes() -> Non
 @pytest.mark.parametrize(("hook", "says"), [
     ("createContainer", "died while it was set up"), ("createRuntime", "createRuntime hook #0: exit status 9"),
 ])  # fmt: skip
+@pytest.mark.spec("runtime.md#errors")
 def test_a_creation_that_ends_in_the_middle_says_where_and_leaves_nothing(hook: str, says: str) -> None:
     """createContainer's shell kills its parent, which is init, in the host's pid namespace; createRuntime's only fails."""
     with Bundle() as bundle:

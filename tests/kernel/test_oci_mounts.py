@@ -4,48 +4,20 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from berth.kernel import lsm
 from harness.attack import Bundle, told
 from harness.eventually import eventually
+from harness.mounts import add, host_tree, mounted
 
 pytestmark = pytest.mark.root
 
 
-def mounted(bundle: Bundle, place: str) -> list[str]:
-    """mountinfo's fields of what stands at ``place``, seen from outside."""
-    for line in reversed(Path(f"/proc/{bundle.pid}/mountinfo").read_text().splitlines()):
-        if line.split()[4] == place:
-            return line.split()
-    raise AssertionError(f"nothing is mounted at {place}")
-
-
-def add(bundle: Bundle, place: str, kind: str, source: str, *options: str, **more: Any) -> None:
-    bundle.config["mounts"].append(
-        {"destination": place, "type": kind, "source": source, "options": list(options), **more}
-    )
-
-
-@contextmanager
-def host_tree(bundle: Bundle, propagation: str = "private") -> Iterator[str]:
-    """A folder of the host's that is a mount, with another mount below it."""
-    top = f"{bundle.home}/tree"
-    os.mkdir(top)
-    subprocess.run(["mount", "-t", "tmpfs", "tree", top], check=True)
-    subprocess.run(["mount", f"--make-{propagation}", top], check=True)
-    os.mkdir(f"{top}/below")
-    subprocess.run(["mount", "-t", "tmpfs", "below", f"{top}/below"], check=True)
-    try:
-        yield top
-    finally:
-        subprocess.run(["umount", "-R", "-l", top], check=True)
-
-
+@pytest.mark.spec("config.md#root")
 def test_the_root_is_read_only_when_it_is_asked_to_be() -> None:
     for readonly in (True, False):
         with Bundle(args=["sh", "-c", "touch /x"]) as bundle:
@@ -54,6 +26,7 @@ def test_the_root_is_read_only_when_it_is_asked_to_be() -> None:
             assert os.path.exists(f"{bundle.rootfs}/x") is not readonly
 
 
+@pytest.mark.spec("config.md#root", "config-linux.md#namespaces")
 def test_the_host_is_out_of_sight() -> None:
     with Bundle() as bundle:
         bundle.start()
@@ -71,6 +44,7 @@ def test_the_host_is_out_of_sight() -> None:
         (["relatime", "defaults", "async", "silent"], ["rw", "relatime"], ["ro"]),
     ],
 )
+@pytest.mark.spec("config.md#linux-mount-options", "config.md#posix-platform-mounts")
 def test_attributes_of_binds_and_of_filesystems(options: list[str], has: list[str], lacks: list[str]) -> None:
     with Bundle() as bundle:
         os.mkdir(f"{bundle.home}/source")
@@ -83,6 +57,7 @@ def test_attributes_of_binds_and_of_filesystems(options: list[str], has: list[st
         assert "size=64k" in mounted(bundle, "/t")[-1]
 
 
+@pytest.mark.spec("config.md#linux-mount-options")
 def test_ro_is_of_the_mount_alone_and_rro_of_everything_below() -> None:
     with Bundle() as bundle, host_tree(bundle) as top:
         add(bundle, "/plain", "bind", top, "rbind", "ro")
@@ -94,6 +69,7 @@ def test_ro_is_of_the_mount_alone_and_rro_of_everything_below() -> None:
         assert "nosuid" in mounted(bundle, "/mixed/below")[5]
 
 
+@pytest.mark.spec("config.md#linux-mount-options")
 def test_bind_takes_no_mounts_below_and_rbind_does() -> None:
     with Bundle() as bundle, host_tree(bundle) as top:
         Path(f"{top}/below/file").touch()
@@ -103,6 +79,7 @@ def test_bind_takes_no_mounts_below_and_rbind_does() -> None:
         assert bundle.sh("ls /one/below").out == "" and bundle.sh("ls /all/below").out == "file\n"
 
 
+@pytest.mark.spec("config.md#mounts")
 def test_files_are_bound_missing_targets_are_made_and_sources_are_of_the_bundle() -> None:
     with Bundle() as bundle:
         Path(f"{bundle.home}/file").write_text("content")
@@ -111,6 +88,7 @@ def test_files_are_bound_missing_targets_are_made_and_sources_are_of_the_bundle(
         assert bundle.sh("cat /new/place/file").out == "content"
 
 
+@pytest.mark.spec("config.md#mounts")
 def test_mounts_come_in_the_order_of_the_config() -> None:
     with Bundle() as bundle:
         for name in ("one", "two"):
@@ -125,6 +103,7 @@ def test_mounts_come_in_the_order_of_the_config() -> None:
     ("word", "inward", "outward"),
     [("rprivate", False, False), ("rslave", True, False), ("rshared", True, True)],
 )
+@pytest.mark.spec("config.md#linux-mount-options")
 def test_propagation_of_a_bind(word: str, inward: bool, outward: bool) -> None:
     with Bundle() as bundle, host_tree(bundle, "shared") as top:
         caps = bundle.config["process"]["capabilities"]
@@ -146,6 +125,7 @@ def test_propagation_of_a_bind(word: str, inward: bool, outward: bool) -> None:
 @pytest.mark.parametrize(
     ("word", "tag"), [("private", None), ("slave", "master:"), ("shared", "shared:"), ("unbindable", "unbindable")]
 )
+@pytest.mark.spec("config-linux.md#rootfs-mount-propagation")
 def test_rootfs_propagation(word: str, tag: str | None) -> None:
     with Bundle() as bundle:
         subprocess.run(["mount", "--bind", bundle.rootfs, bundle.rootfs], check=True)
@@ -161,12 +141,14 @@ def test_rootfs_propagation(word: str, tag: str | None) -> None:
             subprocess.run(["umount", "-l", bundle.rootfs], check=True)
 
 
+@pytest.mark.spec("config-linux.md#rootfs-mount-propagation")
 def test_a_propagation_that_is_none_is_refused() -> None:
     with Bundle() as bundle:
         bundle.config["linux"]["rootfsPropagation"] = "sideways"
         assert "rootfsPropagation=sideways is not supported" in told(bundle.create(check=False))
 
 
+@pytest.mark.spec("config.md#posix-platform-mounts")
 def test_idmapped_binds() -> None:
     ids = [{"containerID": 1000, "hostID": 0, "size": 1}, {"containerID": 0, "hostID": 77, "size": 1}]
     with Bundle() as bundle:
@@ -179,6 +161,7 @@ def test_idmapped_binds() -> None:
         assert os.stat(f"{bundle.home}/source/file").st_uid == 1000
 
 
+@pytest.mark.spec("config.md#posix-platform-mounts")
 def test_an_idmap_that_cannot_be() -> None:
     with Bundle() as bundle:
         add(bundle, "/m", "tmpfs", "tmpfs", "idmap")
@@ -188,6 +171,7 @@ def test_an_idmap_that_cannot_be() -> None:
         assert "asks for an id map, but there is none" in told(bundle.create(check=False))
 
 
+@pytest.mark.spec("config.md#linux-mount-options")
 def test_tmpcopyup_brings_what_lies_below_and_a_tmpfs_has_the_mode_of_its_place() -> None:
     with Bundle() as bundle:
         os.makedirs(f"{bundle.rootfs}/data/folder")
@@ -205,6 +189,7 @@ def test_tmpcopyup_brings_what_lies_below_and_a_tmpfs_has_the_mode_of_its_place(
         assert bundle.sh("touch /data/x").code == 1
 
 
+@pytest.mark.spec("config.md#linux-mount-options")
 def test_remount_changes_what_stands_there() -> None:
     with Bundle() as bundle:
         add(bundle, "/t", "tmpfs", "tmpfs", "nosuid")
@@ -225,6 +210,7 @@ def test_remount_changes_what_stands_there() -> None:
         ({"destination": "/etc/passwd", "type": "tmpfs", "source": "x"}, 'to rootfs at "/etc/passwd": not a directory'),
     ],
 )  # fmt: skip
+@pytest.mark.spec("config.md#mounts", "runtime.md#errors")
 def test_mounts_that_fail_say_where(mount: dict[str, Any], says: str) -> None:
     with Bundle() as bundle:
         bundle.config["mounts"].append(mount)
@@ -233,6 +219,7 @@ def test_mounts_that_fail_say_where(mount: dict[str, Any], says: str) -> None:
         assert bundle.runtime("list", "-q").out == ""
 
 
+@pytest.mark.spec("config-linux.md#masked-paths", "config-linux.md#readonly-paths")
 def test_masked_and_readonly_paths() -> None:
     with Bundle() as bundle:
         for name in ("secret", "frozen"):
@@ -245,6 +232,44 @@ def test_masked_and_readonly_paths() -> None:
         assert bundle.sh("cat /frozen/file").out == "x" and bundle.sh("touch /frozen/y").code == 1
 
 
+@pytest.mark.spec("config-linux.md#default-filesystems")
+def test_default_filesystems_of_a_new_config() -> None:
+    with Bundle() as bundle:
+        bundle.start()
+        for place, kind in (("/proc", "proc"), ("/sys", "sysfs"), ("/dev/pts", "devpts"), ("/dev/shm", "tmpfs")):
+            fields = mounted(bundle, place)
+            assert fields[fields.index("-") + 1] == kind, place
+            assert bundle.sh(f"grep -c ' {place} {kind} ' /proc/mounts").out == "1\n"
+
+
+@pytest.mark.spec("runtime-linux.md#dev-symbolic-links")
+def test_links_in_dev() -> None:
+    links = {
+        "fd": "/proc/self/fd",
+        "stdin": "/proc/self/fd/0",
+        "stdout": "/proc/self/fd/1",
+        "stderr": "/proc/self/fd/2",
+    }
+    with Bundle() as bundle:
+        bundle.start()
+        for name, target in links.items():
+            assert bundle.sh(f"readlink /dev/{name}").out == f"{target}\n"
+        assert bundle.sh("echo out >/dev/stdout; echo err >/dev/stderr").err == "err\n"
+
+
+@pytest.mark.spec("config-linux.md#mount-label")
+def test_a_mount_label() -> None:
+    """It is the context of every filesystem that is made; without SELinux the kernel knows no such option."""
+    with Bundle() as bundle:
+        bundle.config["linux"]["mountLabel"] = "system_u:object_r:container_file_t:s0"
+        made = bundle.create(check=False)
+        if lsm.has_selinux():
+            assert "context=" in mounted(bundle, "/dev/shm")[-1]
+        else:
+            assert made.code == 1 and "to rootfs at" in told(made)
+
+
+@pytest.mark.spec("config-linux.md#default-devices")
 def test_default_devices_and_links() -> None:
     for with_dev in (True, False):
         with Bundle() as bundle:
@@ -262,6 +287,7 @@ def test_default_devices_and_links() -> None:
             assert bundle.sh("head -c 3 /dev/zero | wc -c; echo x >/dev/null; echo x >/dev/full").out.strip() == "3"
 
 
+@pytest.mark.spec("config-linux.md#devices")
 def test_devices_of_the_config() -> None:
     with Bundle() as bundle:
         linux = bundle.config["linux"]
@@ -275,12 +301,14 @@ def test_devices_of_the_config() -> None:
         assert "can't open" in bundle.sh("cat /dev/sub/kmsg").err  # no rule allows it
 
 
+@pytest.mark.spec("config-linux.md#devices")
 def test_a_device_where_something_else_stands_is_refused() -> None:
     with Bundle() as bundle:
         bundle.config["linux"]["devices"] = [{"path": "/etc/passwd", "type": "c", "major": 1, "minor": 3}]
         assert "/etc/passwd exists and is another thing" in told(bundle.create(check=False))
 
 
+@pytest.mark.spec("config-linux.md#default-devices")
 def test_a_read_only_dev_is_filled_first() -> None:
     with Bundle() as bundle:
         next(m for m in bundle.config["mounts"] if m["destination"] == "/dev")["options"].append("ro")
@@ -289,6 +317,7 @@ def test_a_read_only_dev_is_filled_first() -> None:
         assert bundle.sh("echo x >/dev/null && touch /dev/x").code == 1
 
 
+@pytest.mark.spec("config.md#root")
 def test_without_pivot_root() -> None:
     with Bundle(args=["sh", "-c", "ls / >/seen"]) as bundle:
         Path(f"{bundle.home}/config.json").write_text(__import__("json").dumps(bundle.config))

@@ -31,6 +31,7 @@ def in_user_namespace(bundle: Bundle, mappings: list[dict[str, int]] = MAP) -> N
     os.chmod(bundle.home, 0o755)
 
 
+@pytest.mark.spec("config-linux.md#namespaces")
 def test_each_kind_is_new_when_it_is_listed_and_the_hosts_when_not() -> None:
     with Bundle() as bundle:
         bundle.config["linux"]["namespaces"] = [{"type": t} for t in ("pid", "mount", "ipc", "time")]
@@ -43,6 +44,7 @@ def test_each_kind_is_new_when_it_is_listed_and_the_hosts_when_not() -> None:
             assert (space(pid, kind) != space("self", kind)) == listed, kind
 
 
+@pytest.mark.spec("config-linux.md#namespaces")
 def test_namespaces_are_joined_by_path() -> None:
     with Bundle() as first, Bundle() as second:
         first.start()
@@ -77,6 +79,7 @@ def test_namespaces_are_joined_by_path() -> None:
         ([{"type": "mount"}, {"type": "uts"}, {"type": "user"}], "no uid and gid mappings found"),
     ],
 )
+@pytest.mark.spec("config-linux.md#namespaces")
 def test_namespaces_that_are_none(spaces: list[dict[str, str]], says: str) -> None:
     with Bundle() as bundle:
         bundle.config["linux"]["namespaces"] = spaces
@@ -86,12 +89,14 @@ def test_namespaces_that_are_none(spaces: list[dict[str, str]], says: str) -> No
         assert bundle.runtime("list", "-q").out == ""
 
 
+@pytest.mark.spec("config-linux.md#user-namespace-mappings")
 def test_maps_without_a_user_namespace_are_refused() -> None:
     with Bundle() as bundle:
         bundle.config["linux"]["uidMappings"] = MAP
         assert "user namespace isn't enabled" in told(bundle.create(check=False))
 
 
+@pytest.mark.spec("config-linux.md#user-namespace-mappings")
 def test_a_user_namespace_with_maps_inside_and_outside() -> None:
     script = "id -u; cat /proc/self/uid_map; touch /made; hostname inner; mount -t tmpfs x /tmp 2>&1; ls -ln /dev/null"
     with Bundle(args=["sh", "-c", f"({script}) >/told; exec sleep 1000"]) as bundle:
@@ -107,6 +112,7 @@ def test_a_user_namespace_with_maps_inside_and_outside() -> None:
         assert bundle.sh("echo x >/dev/null && head -c2 /dev/zero | wc -c").out.strip() == "2"
 
 
+@pytest.mark.spec("config-linux.md#namespaces")
 def test_the_other_namespaces_belong_to_the_user_namespace() -> None:
     caps = {name: ["CAP_SYS_ADMIN", "CAP_NET_ADMIN"] for name in ("bounding", "effective", "permitted")}
     with Bundle(capabilities=caps) as bundle:
@@ -118,6 +124,7 @@ def test_the_other_namespaces_belong_to_the_user_namespace() -> None:
         assert "inner" in made.out and "mtu 1400" in made.out and "mounted" in made.out, made
 
 
+@pytest.mark.spec("config-linux.md#namespaces")
 def test_a_user_namespace_is_joined_by_path() -> None:
     with Bundle() as first, Bundle(args=["sh", "-c", "id -u >/told; exec sleep 1000"]) as second:
         in_user_namespace(first)
@@ -134,6 +141,7 @@ def test_a_user_namespace_is_joined_by_path() -> None:
         assert second.sh("id -u; cat /told").out == "0\n0\n"
 
 
+@pytest.mark.spec("config-linux.md#offset-for-time-namespace")
 def test_a_time_namespace_with_offsets_for_init_and_exec() -> None:
     with Bundle() as bundle:
         bundle.config["linux"]["namespaces"].append({"type": "time"})
@@ -148,12 +156,14 @@ def test_a_time_namespace_with_offsets_for_init_and_exec() -> None:
         assert offsets[:3] == ["monotonic", "5", "7"]
 
 
+@pytest.mark.spec("config-linux.md#offset-for-time-namespace")
 def test_offsets_without_a_time_namespace_are_refused() -> None:
     with Bundle() as bundle:
         bundle.config["linux"]["timeOffsets"] = {"boottime": {"secs": 1}}
         assert "time namespace isn't enabled" in told(bundle.create(check=False))
 
 
+@pytest.mark.spec("config.md#hostname", "config.md#domainname", "config-linux.md#sysctl")
 def test_hostname_domainname_and_sysctl() -> None:
     with Bundle() as bundle:
         bundle.config.update({"hostname": "inner", "domainname": "example.org"})
@@ -170,12 +180,14 @@ def test_hostname_domainname_and_sysctl() -> None:
         assert os.uname().nodename != "inner"
 
 
+@pytest.mark.spec("config.md#hostname")
 def test_a_hostname_without_a_uts_namespace_is_refused() -> None:
     with Bundle() as bundle:
         bundle.config["linux"]["namespaces"] = [s for s in bundle.config["linux"]["namespaces"] if s["type"] != "uts"]
         assert "without a private UTS namespace" in told(bundle.create(check=False))
 
 
+@pytest.mark.spec("config-linux.md#intelrdt", "features-linux.md#intel-rdt")
 def test_rdt_is_refused_clearly() -> None:
     with Bundle() as bundle:
         bundle.config["linux"]["intelRdt"] = {"closID": "x"}

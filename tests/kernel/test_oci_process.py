@@ -24,6 +24,7 @@ def prints(bundle: Bundle, script: str) -> list[str]:
     return bundle.run().out.splitlines()
 
 
+@pytest.mark.spec("config.md#process", "config.md#user", "config.md#posix-platform-user")
 def test_user_groups_umask_cwd_env_and_args() -> None:
     with Bundle(env=["PATH=/bin", "A=b=c", "EMPTY="], cwd="/made/here") as bundle:
         bundle.config["process"]["user"] = {"uid": 1000, "gid": 2000, "additionalGids": [5, 6], "umask": 0o27}
@@ -48,6 +49,7 @@ def test_user_groups_umask_cwd_env_and_args() -> None:
         ({"terminal": True}, "without setting console socket"),
     ],
 )
+@pytest.mark.spec("config.md#process", "config.md#posix-process", "config.md#valid-values")
 def test_processes_that_cannot_be(process: dict[str, Any], says: str) -> None:
     with Bundle() as bundle:
         bundle.config["process"].update(process)
@@ -55,6 +57,7 @@ def test_processes_that_cannot_be(process: dict[str, Any], says: str) -> None:
         assert refused.code == 1 and says in told(refused)
 
 
+@pytest.mark.spec("config.md#linux-process")
 def test_the_five_sets_of_capabilities() -> None:
     sets = {
         "bounding": ["CAP_KILL", "CAP_CHOWN", "CAP_NET_RAW"], "permitted": ["CAP_KILL", "CAP_CHOWN"],
@@ -71,6 +74,7 @@ def test_the_five_sets_of_capabilities() -> None:
         assert seen["CapInh:"] == seen["CapAmb:"] == seen["CapPrm:"] == seen["CapEff:"] == 1 << 0
 
 
+@pytest.mark.spec("config.md#linux-process", "runtime.md#warnings")
 def test_unknown_and_impossible_capabilities_are_warnings() -> None:
     with Bundle(args=["true"]) as bundle:
         bundle.config["process"]["capabilities"]["bounding"] = ["CAP_KILL", "CAP_MOON"]
@@ -79,6 +83,7 @@ def test_unknown_and_impossible_capabilities_are_warnings() -> None:
         assert 'capability "CAP_MOON" is ignored' in said and "ambient capabilities" in said and "level=warning" in said
 
 
+@pytest.mark.spec("config.md#linux-process", "config.md#posix-process")
 def test_no_new_privileges_oom_score_and_rlimits() -> None:
     with Bundle(noNewPrivileges=True, oomScoreAdj=321) as bundle:
         bundle.config["process"]["rlimits"] = [
@@ -93,18 +98,21 @@ def test_no_new_privileges_oom_score_and_rlimits() -> None:
         assert bundle.sh("ulimit -n; ulimit -Hn").out == "100\n200\n"
 
 
+@pytest.mark.spec("config.md#linux-process", "config-linux.md#personality")
 def test_scheduler_io_priority_affinity_and_personality() -> None:
     with Bundle(scheduler={"policy": "SCHED_BATCH", "nice": 7}, ioPriority={"class": "IOPRIO_CLASS_IDLE", "priority": 4},
-                execCPUAffinity={"final": "1"}) as bundle:  # fmt: skip
+                execCPUAffinity={"initial": "0", "final": "1"}) as bundle:  # fmt: skip
         bundle.config["linux"]["personality"] = {"domain": "LINUX32"}
         bundle.start()
         pid = bundle.pid
         assert os.sched_getscheduler(pid) == os.SCHED_BATCH and os.getpriority(os.PRIO_PROCESS, pid) == 7
-        assert os.sched_getaffinity(pid) == {1}
+        assert os.sched_getaffinity(pid) == os.sched_getaffinity(0)  # of processes beside init alone
+        assert "list:\t1\n" in bundle.sh("grep Cpus_allowed /proc/self/status").out
         assert bundle.sh("ionice -p 1").out.startswith("idle")
         assert int(Path(f"/proc/{pid}/personality").read_text(), 16) == 8
 
 
+@pytest.mark.spec("runtime-linux.md#file-descriptors")
 def test_nothing_but_the_streams_and_what_is_preserved_goes_in() -> None:
     with Bundle(args=["sh", "-c", "ls /proc/self/fd; cat <&4"]) as bundle:
         Path(f"{bundle.home}/config.json").write_text(json.dumps(bundle.config))
@@ -156,6 +164,7 @@ def read_until(master: int, text: str) -> str:
     return seen
 
 
+@pytest.mark.spec("config.md#process", "config-linux.md#default-devices")
 def test_a_terminal_goes_over_the_console_socket_for_create_and_exec() -> None:
     with Bundle(terminal=True, consoleSize={"height": 33, "width": 77}) as bundle:
         bundle.config["process"]["args"] = ["sh", "-c", "tty; stty size; exec sleep 1000"]
@@ -173,6 +182,7 @@ def test_a_terminal_goes_over_the_console_socket_for_create_and_exec() -> None:
         os.close(other)
 
 
+@pytest.mark.spec("config.md#process")
 def test_exec_takes_its_own_user_directory_environment_and_process_file() -> None:
     with Bundle() as bundle:
         bundle.start()
@@ -197,6 +207,17 @@ def hook(bundle: Bundle, script: str, **more: Any) -> dict[str, Any]:
     return {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["FROM=hook"], **more}
 
 
+@pytest.mark.spec(
+    "config.md#posix-platform-hooks",
+    "config.md#prestart",
+    "config.md#createruntime-hooks",
+    "config.md#createcontainer-hooks",
+    "config.md#startcontainer-hooks",
+    "config.md#poststart",
+    "config.md#poststop",
+    "config.md#summary",
+    "runtime.md#hooks",
+)
 def test_the_six_hooks_run_in_their_order_and_places_with_the_state() -> None:
     with Bundle() as bundle:
         log = f"{bundle.home}/log"
@@ -225,6 +246,7 @@ def test_the_six_hooks_run_in_their_order_and_places_with_the_state() -> None:
 
 
 @pytest.mark.parametrize("name", ["prestart", "createRuntime", "createContainer"])
+@pytest.mark.spec("config.md#posix-platform-hooks", "runtime.md#hooks")
 def test_a_hook_that_fails_ends_the_creation(name: str) -> None:
     with Bundle() as bundle:
         bundle.config["hooks"] = {name: [hook(bundle, "echo its words; exit 9")]}
@@ -235,6 +257,7 @@ def test_a_hook_that_fails_ends_the_creation(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["createRuntime", "createContainer"])
+@pytest.mark.spec("config.md#posix-platform-hooks")
 def test_a_hook_has_its_time(name: str) -> None:
     with Bundle() as bundle:
         bundle.config["hooks"] = {name: [hook(bundle, "exec sleep 100", timeout=1)]}
@@ -242,6 +265,7 @@ def test_a_hook_has_its_time(name: str) -> None:
         assert f"error running {name} hook #0: timeout of 1 s exceeded" in told(refused)
 
 
+@pytest.mark.spec("config.md#poststart", "config.md#poststop", "runtime.md#warnings")
 def test_failures_after_the_start_are_warnings() -> None:
     with Bundle() as bundle:
         bundle.config["hooks"] = {"poststart": [hook(bundle, "exit 1")], "poststop": [hook(bundle, "exit 2")]}
@@ -258,6 +282,7 @@ def test_failures_after_the_start_are_warnings() -> None:
         ({"prestart": [{"path": "/x", "timeout": 0}]}, "timeout"),
     ],
 )
+@pytest.mark.spec("config.md#posix-platform-hooks")
 def test_hooks_that_are_none(hooks: dict[str, Any], says: str) -> None:
     with Bundle() as bundle:
         bundle.config["hooks"] = hooks
@@ -267,6 +292,7 @@ def test_hooks_that_are_none(hooks: dict[str, Any], says: str) -> None:
 # --- seccomp
 
 
+@pytest.mark.spec("config-linux.md#seccomp")
 def test_seccomp_answers_compares_arguments_and_knows_flags() -> None:
     profile = {
         "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"],
@@ -299,6 +325,7 @@ def test_seccomp_answers_compares_arguments_and_knows_flags() -> None:
           "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}, "connect to the seccomp agent at /nonexistent"),
     ],
 )  # fmt: skip
+@pytest.mark.spec("config-linux.md#seccomp")
 def test_profiles_that_cannot_be(profile: dict[str, Any], says: str) -> None:
     with Bundle() as bundle:
         bundle.config["linux"]["seccomp"] = profile
@@ -306,6 +333,7 @@ def test_profiles_that_cannot_be(profile: dict[str, Any], says: str) -> None:
         assert refused.code == 1 and says in told(refused)
 
 
+@pytest.mark.spec("config-linux.md#seccomp", "config-linux.md#the-container-process-state")
 def test_a_seccomp_agent_gets_the_filter_and_the_state() -> None:
     with Bundle(args=["sh", "-c", "mkdir /asked"]) as bundle:
         path = f"{bundle.home}/agent"
@@ -336,6 +364,7 @@ def test_a_seccomp_agent_gets_the_filter_and_the_state() -> None:
         eventually(lambda: json.loads(bundle.runtime("state", bundle.name).out)["status"] == "stopped")
 
 
+@pytest.mark.spec("config.md#linux-process")
 def test_labels_of_modules_that_this_host_lacks() -> None:
     from berth.kernel import lsm
 

@@ -43,6 +43,7 @@ def test_errors_go_to_the_log_in_its_form_and_to_standard_error() -> None:
         assert Path(log).read_text().splitlines()[1].startswith('time="') and "level=error" in Path(log).read_text()
 
 
+@pytest.mark.spec("runtime.md#query-state")
 def test_pid_file_state_json_and_list() -> None:
     with Bundle() as bundle:
         Path(f"{bundle.home}/config.json").write_text(json.dumps(bundle.config))
@@ -88,6 +89,12 @@ def test_run_keep_leaves_the_container() -> None:
         assert json.loads(bundle.runtime("state", bundle.name).out)["status"] == "stopped"
 
 
+@pytest.mark.spec(
+    "features.md#specification-version",
+    "features.md#platform-specific-features",
+    "features.md#annotations",
+    "features.md#unsafe-annotations-in-configjson",
+)
 def test_features_and_spec() -> None:
     with Bundle() as bundle:
         features = json.loads(bundle.runtime("features").out)
@@ -126,6 +133,7 @@ def refusal(bundle: Bundle) -> str:
     return told(refused)
 
 
+@pytest.mark.spec("config.md#specification-version", "config.md#valid-values", "config.md#root")
 def test_documents_that_are_no_config() -> None:
     with Bundle() as bundle:
         for document, says in (
@@ -152,6 +160,7 @@ def test_documents_that_are_no_config() -> None:
             assert says in refusal(bundle), document if len(str(document)) < 500 else says
 
 
+@pytest.mark.spec("bundle.md#container-format")
 def test_no_bundle_no_config_and_a_fifo() -> None:
     with Bundle() as bundle:
         os.unlink(f"{bundle.home}/config.json")
@@ -161,6 +170,7 @@ def test_no_bundle_no_config_and_a_fifo() -> None:
         assert "config.json not found" in told(refused)
 
 
+@pytest.mark.spec("config.md#extensibility", "config.md#platform-specific-configuration")
 def test_unknown_members_are_ignored() -> None:
     with Bundle(args=["echo", "ran"], moon={"full": True}) as bundle:
         bundle.config["solarSystem"] = {"planets": 8}

@@ -275,7 +275,8 @@ def exec_process(
     """
     _give_pipes(stdio, linux)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    cgroup_fd = cgroup.fork_fd()
+    in_group_at_once = not (process.get("execCPUAffinity") or {}).get("initial")
+    cgroup_fd = cgroup.fork_fd() if in_group_at_once else -1
     try:
         with _children_in(None, init_pidfd):
             pid = p.fork(0, cgroup_fd)
@@ -323,8 +324,13 @@ def _run_exec(
         p.close_all_but([sock.fileno(), init_pidfd, *stdio, *kept_fds])
         last_capability = p.last_capability()
         # the cgroups by their host paths, so before the mount namespace; the rest of the namespaces at once
+        affinity = tuning.affinity(process)
+        if affinity is not None and affinity.initial is not None:
+            os.sched_setaffinity(0, affinity.initial)
         if cgroup is not None:
             cgroup.join()
+        if affinity is not None:
+            tuning.settle_affinity(affinity)
         if process.get("oomScoreAdj") is not None:
             set_oom_score(int(process["oomScoreAdj"]))
         extras = tuning.plan(process, linux)

@@ -29,7 +29,13 @@ class Extras(NamedTuple):
     scheduler: Mapping[str, Any] | None
     io_priority: tuple[int, int] | None
     personality: int | None
-    final_cpus: frozenset[int] | None
+
+
+class Affinity(NamedTuple):
+    """CPUs before and after the move to the container's cgroup; None: what the cgroup allows."""
+
+    initial: frozenset[int] | None
+    final: frozenset[int] | None
 
 
 def has_listener(linux: Mapping[str, Any]) -> bool:
@@ -43,17 +49,28 @@ def has_listener(linux: Mapping[str, Any]) -> bool:
 
 
 def plan(process: Mapping[str, Any], linux: Mapping[str, Any]) -> Extras | None:
-    """None when nothing is asked for. Raises: InvalidArgument naming the word."""
+    """None when nothing is asked for. Raises: InvalidArgument naming the word, of the affinity too."""
     scheduler, priority = process.get("scheduler"), process.get("ioPriority")
-    personality, affinity = linux.get("personality"), process.get("execCPUAffinity")
-    if not (scheduler or priority or personality or affinity):
+    personality = linux.get("personality")
+    affinity(process)
+    if not (scheduler or priority or personality):
         return None
     return Extras(
         _check_scheduler(scheduler) if scheduler else None,
         _io_priority(priority) if priority else None,
         _personality(personality) if personality else None,
-        cpus((affinity or {}).get("final")),
     )
+
+
+def affinity(process: Mapping[str, Any]) -> Affinity | None:
+    """Of a process beside init, for which alone it counts. Raises: InvalidArgument."""
+    words = process.get("execCPUAffinity")
+    return Affinity(cpus(words.get("initial")), cpus(words.get("final"))) if words else None
+
+
+def settle_affinity(wanted: Affinity) -> None:
+    """After: the process is in its cgroup. Raises: OSError."""
+    os.sched_setaffinity(0, wanted.final or range(os.cpu_count() or 1))
 
 
 def _check_scheduler(scheduler: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -104,10 +121,8 @@ def apply(extras: Extras) -> None:
             p.set_io_priority(*extras.io_priority)
         if extras.personality is not None:
             p.set_personality(extras.personality)
-        if extras.final_cpus is not None:
-            os.sched_setaffinity(0, extras.final_cpus)
     except OSError as err:
-        raise from_oserror(err, "set scheduler, I/O priority, affinity or personality", op=str(err.filename)) from err
+        raise from_oserror(err, "set scheduler, I/O priority or personality", op=str(err.filename)) from err
 
 
 def _set_scheduler(scheduler: Mapping[str, Any]) -> None:

@@ -89,7 +89,7 @@ def _process(found: record.Record, options: Options) -> dict[str, Any]:
     if len(options.words) < 2:
         raise InvalidArgument("process args cannot be empty")
     process = dict(found.spec["process"])
-    for key in ("consoleSize", "terminal", "execCPUAffinity"):
+    for key in ("consoleSize", "terminal"):
         process.pop(key, None)
     process["args"] = options.words[1:]
     process["env"] = [*(process.get("env") or ()), *options.all("env")]
