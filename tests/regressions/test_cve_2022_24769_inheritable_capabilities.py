@@ -11,6 +11,7 @@ from __future__ import annotations
 import pytest
 
 from harness.daemon import Daemon
+from harness.eventually import eventually
 
 pytestmark = pytest.mark.root
 ALL = ["CapInh", "CapAmb"]
@@ -37,3 +38,12 @@ def test_exec(engine: Daemon) -> None:
                 terminal.expect("CapAmb:\t0000000000000000")
             continue
         assert sets(engine.docker("exec", *flags, "box", "cat", "/proc/self/status").out) == [0, 0], flags
+
+
+def test_healthcheck(engine: Daemon) -> None:
+    engine.docker(
+        "run", "-d", "--name", "box", "--privileged", "--health-interval", "100ms",
+        "--health-cmd", "cat /proc/self/status", "busybox", "sleep", "1000",
+    )  # fmt: skip
+    probe = eventually(lambda: (engine.inspect("box")["State"]["Health"]["Log"] or [None])[0])
+    assert probe["ExitCode"] == 0 and sets(probe["Output"]) == [0, 0]

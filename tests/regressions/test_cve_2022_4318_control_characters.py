@@ -31,7 +31,10 @@ def bodies(text: str) -> dict[str, dict[str, Any]]:
         "DeviceCgroupRules": [text], "CpusetCpus": text, "UTSMode": text, "IpcMode": text, "PidMode": text,
         "LogConfig": {"Type": "json-file", "Config": {"tag": text}}, "Runtime": text,
         "Devices": [{"PathOnHost": "/dev/null", "PathInContainer": f"/dev/{text}", "CgroupPermissions": "r"}],
-        "Ulimits": [{"Name": text, "Soft": 1, "Hard": 1}],
+        "Ulimits": [{"Name": text, "Soft": 1, "Hard": 1}], "Annotations": {"org.systemd.property.ExecStart": text},
+        "Links": [f"box:{text}"], "VolumesFrom": [text], "StorageOpt": {"size": text}, "VolumeDriver": text,
+        "Mounts": [{"Type": "tmpfs", "Target": f"/{text}"}], "MaskedPaths": [f"/{text}"], "ReadonlyPaths": [f"/{text}"],
+        "PortBindings": {"80/tcp": [{"HostIp": text, "HostPort": text}]}, "RestartPolicy": {"Name": text},
     }  # fmt: skip
     config = {
         "Hostname": text, "Domainname": text, "User": text, "WorkingDir": f"/{text}", "Env": [f"HOME={text}"], "StopSignal": text,
@@ -39,6 +42,8 @@ def bodies(text: str) -> dict[str, dict[str, Any]]:
         "ExposedPorts": {text: {}}, "MacAddress": text,
     }  # fmt: skip
     return {**{k: {k: v} for k, v in config.items()}, **{k: {"HostConfig": {k: v}} for k, v in host.items()},
+            "Annotations key": {"HostConfig": {"Annotations": {text: "1"}}},
+            "Aliases": {"NetworkingConfig": {"EndpointsConfig": {"bridge": {"Aliases": [text]}}}},
             "Sysctls key": {"HostConfig": {"Sysctls": {f"net.{text}": "1"}}}}  # fmt: skip
 
 
