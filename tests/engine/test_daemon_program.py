@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import pytest
 
-from harness import cli
+from harness import cli, leaks
 from harness.certificates import for_docker
 from harness.daemon import Daemon
 from harness.eventually import eventually
@@ -266,3 +266,43 @@ def test_shutdown_waits_for_containers_at_most_so_long(make_daemon: MakeDaemon) 
     daemon.start()
     assert daemon.inspect("c1")["State"]["ExitCode"] == 137
     assert daemon.inspect("c2")["State"]["ExitCode"] == 5
+
+
+def test_a_clean_stop_leaves_no_process_and_no_cgroup(make_daemon: MakeDaemon) -> None:
+    """Nothing of the engine's stays where no container needs it; where one runs on, it stays for that."""
+    engine = make_daemon()
+    engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+    engine.stop()
+    assert list(leaks.cgroup_dirs(engine.instance_id))
+    engine.start()
+    assert engine.docker("exec", "box", "echo", "alive").out == "alive\n"
+    engine.docker("rm", "-f", "box")
+    engine.stop()
+    assert list(leaks.processes(engine.instance_id, engine.run_root)) == []
+    assert list(leaks.cgroup_dirs(engine.instance_id)) == []
+    engine.start()
+    assert engine.docker("run", "--rm", "busybox", "echo", "again").out == "again\n"
+
+
+def test_waiting_inits_keep_no_filesystem_of_the_hosts_busy(make_daemon: MakeDaemon, tmp_path: Path) -> None:
+    """Born while a volume with options, or a disk of the user's, was mounted, they let go of it with the host."""
+    subprocess.run(["mount", "-t", "tmpfs", "berth-test", str(tmp_path)], check=True)
+    engine = make_daemon(start=False)
+    try:
+        engine.start().load_busybox()
+        engine.docker("volume", "create", "--opt=type=tmpfs", "--opt=device=tmpfs", "own")
+        engine.docker(
+            "run", "-d", "--name", "box", "-v", "own:/data", "-v", f"{tmp_path}:/disk", "busybox", "sleep", "1000"
+        )
+        for number in range(6):  # so that others are born
+            assert engine.docker("run", "--rm", "busybox", "echo", str(number)).out == f"{number}\n"
+        engine.settled()
+        engine.docker("rm", "-f", "box")
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+    places = (str(tmp_path), f"{engine.data_root}/volumes/own")
+    waiting = [pid for pid, name in leaks.processes(engine.instance_id, engine.run_root) if name == "berth-init"]
+    assert waiting
+    for pid in waiting:
+        table = Path(f"/proc/{pid}/mountinfo").read_text()
+        assert not [line for line in table.splitlines() if line.split()[4].startswith(places)], table

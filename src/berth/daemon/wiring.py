@@ -129,7 +129,7 @@ class Engine:
         self.events.publish("daemon", "reload", self.instance_id, reload_attributes(fresh))
 
     async def close(self) -> None:
-        """Stop; with live-restore the containers run on."""
+        """Stop; with live-restore the containers run on. Without one that does, no process and no cgroup of ours is left."""
         timeout_s = float(self.settings["shutdown-timeout"]) if self.settings["shutdown-timeout"] >= 0 else None
         if not self.settings["live-restore"]:
             await stop_all(self.deps, timeout_s)
@@ -138,6 +138,8 @@ class Engine:
         await self.pool.close()
         await self.zygote.close()
         await self.networks.close()
+        if not any(container.running for container in self.containers):
+            await asyncio.to_thread(self.zygote.remove_cgroups)
         await self.images.close()
         self.trash.close()
         self.db.close()

@@ -16,19 +16,22 @@ from berth.kernel import mount as m
 from berth.kernel import process as p
 from berth.kernel import tty
 from berth.kernel.cgroups import Cgroup, Hierarchies
-from berth.oci import channel, devices, hooks, labels, namespaces, notify, rootfs, sources, sysctl, tuning
+from berth.oci import channel, devices, hooks, host_tree, labels, namespaces, notify, rootfs, sources, sysctl, tuning
 from berth.oci.namespaces import PARKED, Spaces
 from berth.oci.process import become, prepare, set_oom_score
 from berth.oci.stage import Stage
 
 
 class StageDefaults:
-    """What every parked init stages: the host's default masks."""
+    """What every parked init stages: the host's default masks. ``kept``: of the host's mounts; None: all of them."""
 
-    def __init__(self, path: str, masked: tuple[str, ...], readonly: tuple[str, ...]) -> None:
+    def __init__(
+        self, path: str, masked: tuple[str, ...], readonly: tuple[str, ...], kept: host_tree.Kept | None = None
+    ) -> None:
         self.path = path
         self.masked = masked
         self.readonly = readonly
+        self.kept = kept
 
 
 def run(
@@ -64,6 +67,8 @@ def run(
         m.mount("", "/", "", m.MS_SLAVE | m.MS_REC)
         stage = Stage(defaults.path)
         if staged:
+            if defaults.kept is not None:
+                host_tree.let_go(defaults.kept)
             stage.mount_base()
             stage.build(hierarchies, defaults.masked, defaults.readonly)
         else:

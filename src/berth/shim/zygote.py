@@ -19,17 +19,19 @@ from typing import Any
 
 
 def main(argv: list[str]) -> int:
-    """``argv``: descriptor of the socket, cgroup parent, stage folder, path of the small init ("" for none)."""
+    """``argv``: descriptor of the socket, cgroup parent, stage folder, path of the small init ("" for none), masked and
+    read-only paths, the engine's data root and run root, the folder of its volumes."""
     from berth.shim.preload import preload, seal, settle
 
     preload()
     from berth.kernel import cgroups
     from berth.kernel import process as p
+    from berth.oci import host_tree
     from berth.oci.init import StageDefaults
     from berth.shim.rehearsal import rehearse
 
     control = socket.socket(fileno=int(argv[0]))
-    parent, stage, init_path, masked, readonly = argv[1:6]
+    parent, stage, init_path, masked, readonly, data_root, run_root, volumes = argv[1:9]
     p.set_name("berth-zygote")
     p.prctl(p.PR_SET_DUMPABLE, 0)  # no process of a container may look into us or what we fork
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT):
@@ -39,7 +41,8 @@ def main(argv: list[str]) -> int:
     hierarchies = cgroups.detect()
     hierarchies.prepare_parent(parent)
     _leave_the_daemons_cgroup(hierarchies, parent)
-    defaults = StageDefaults(stage, tuple(masked.split(":")), tuple(readonly.split(":")))
+    kept = host_tree.Kept((data_root, run_root, *host_tree.SYSTEM), volumes) if host_tree.is_private() else None
+    defaults = StageDefaults(stage, tuple(masked.split(":")), tuple(readonly.split(":")), kept)
     rehearse(stage + "-rehearsal")
     seal()
     fillers = settle()
@@ -59,7 +62,9 @@ def _reap(number: int, frame: object) -> None:
 
 def _leave_the_daemons_cgroup(hierarchies: Any, parent: str) -> None:
     """Into a group of our own, so that stopping the daemon's unit does not stop its shims."""
-    group = hierarchies.group(parent, "engine")
+    from berth.kernel.cgroups import ENGINE_GROUP
+
+    group = hierarchies.group(parent, ENGINE_GROUP)
     try:
         group.create()
         group.join()

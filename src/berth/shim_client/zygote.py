@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,11 +15,15 @@ import berth
 from berth.base import spawn
 from berth.base.errors import Unavailable
 from berth.base.layout import Layout
+from berth.kernel import cgroups
+from berth.kernel.cgroups import ENGINE_GROUP
 from berth.kernel.sealed import sealed_interpreter
 from berth.shim_client.link import Link
 from berth.shim_client.shim import Shim
 
 log = logging.getLogger("berth.zygote")
+
+_ENDING_S, _ENDING_TRIES = 0.01, 200
 
 
 class Zygote:
@@ -29,10 +34,12 @@ class Zygote:
         init_path: str = "", cgroup_parent: str = "",
     ) -> None:  # fmt: skip
         self.cgroup_parent = cgroup_parent or f"/berth-{instance_id}"
+        self._owns_parent = self.cgroup_parent == f"/berth-{instance_id}"
         self._stage = os.path.join(layout.run_root, "stage")
         self._masked = masked
         self._readonly = readonly
         self._init_path = init_path
+        self._roots = [os.path.realpath(path) for path in (layout.data_root, layout.run_root, layout.volumes)]
         self._process: Any = None
         self._link: Link | None = None
         self._closing = False
@@ -55,7 +62,7 @@ class Zygote:
             code = f"import sys; sys.path.insert(0, {source!r}); from berth.shim.zygote import main; sys.exit(main(sys.argv[1:]))"
             argv = [
                 sys.executable, "-I", "-S", "-c", code, str(theirs.fileno()), self.cgroup_parent, self._stage,
-                self._init_path, ":".join(self._masked), ":".join(self._readonly),
+                self._init_path, ":".join(self._masked), ":".join(self._readonly), *self._roots,
             ]  # fmt: skip
             fd = _sealed_interpreter()
             try:
@@ -116,6 +123,21 @@ class Zygote:
         if self._process is not None:
             process = self._process
             await asyncio.to_thread(process.wait)
+
+    def remove_cgroups(self) -> None:
+        """Take away the groups that no process needs any more; parked shims and netd may still be ending (blocking).
+
+        After: closed. A parent that somebody else chose stays.
+        """
+        hierarchies = cgroups.detect()
+        for _ in range(_ENDING_TRIES):
+            try:
+                hierarchies.group(self.cgroup_parent, ENGINE_GROUP).delete()
+                break
+            except OSError:
+                time.sleep(_ENDING_S)
+        if self._owns_parent:
+            hierarchies.remove_parent(self.cgroup_parent)
 
 
 def _sealed_interpreter() -> int:

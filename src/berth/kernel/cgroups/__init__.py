@@ -100,6 +100,10 @@ class Cgroup(ABC):
         """Remove the directories; missing ones are no error. Raises: OSError (EBUSY while processes live)."""
 
 
+ENGINE_GROUP = "engine"
+"""Below the parent: of the zygote and what it forks."""
+
+
 class Hierarchies:
     """What this host has. ``version`` is 1 (also for hybrid hosts) or 2."""
 
