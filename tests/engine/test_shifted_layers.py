@@ -13,6 +13,7 @@ import pytest
 
 from harness import cli, reference
 from harness.daemon import Daemon
+from harness.eventually import eventually
 
 pytestmark = pytest.mark.root
 
@@ -92,6 +93,27 @@ def test_a_copy_is_made_once_and_goes_with_its_image(make_daemon: Callable[..., 
     assert [(p, p.stat().st_ctime_ns) for p in copies()] == made
     engine.docker("rmi", "busybox")
     assert copies() == []
+
+
+@pytest.mark.parametrize(
+    "words", [("image", "prune", "-af"), ("system", "prune", "-af"), ("image", "rm", "busybox", "other")]
+)
+def test_a_prune_takes_the_shifted_copies_along(make_daemon: Callable[..., Daemon], words: tuple[str, ...]) -> None:
+    """Nothing of them is left on the disk, at once or for the next daemon to find."""
+    engine = make_daemon("--userns-remap=default", busybox=False, env=SHIFTED)
+    snapshots = Path(engine.data_root, "snapshots")
+    at_first = sorted(p.name for p in snapshots.iterdir())
+    engine.load_busybox()
+    engine.docker("run", "--name", "box", "busybox", "sh", "-c", "echo x > /made")
+    engine.docker("commit", "box", "other")
+    engine.docker("run", "--rm", "other", "cat", "/made")
+    assert len(list(snapshots.glob("*/ids-*"))) == 2
+    engine.docker("rm", "box")
+    engine.docker(*words)
+    eventually(lambda: list(snapshots.glob("*/ids-*")) == [])
+    assert int(engine.api("GET", "/system/df").body["LayersSize"]) == 0
+    engine.restart()
+    eventually(lambda: sorted(p.name for p in snapshots.iterdir()) == at_first)
 
 
 def test_a_kernel_that_learns_it(make_daemon: Callable[..., Daemon]) -> None:

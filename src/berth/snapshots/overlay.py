@@ -75,6 +75,8 @@ class Snapshots:
         for number in present - numbers:
             self._trash.put(self._dir(number))
         self._drop_lost(present)
+        for name in self._shifted.unused_inits(self._dir(number) for number in present & numbers):
+            self._trash.put(name)
         self._last = max(numbers | present, default=0)
 
     def _drop_lost(self, present: set[int]) -> None:

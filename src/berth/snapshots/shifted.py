@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+from collections.abc import Iterable
 
 from berth.base.errors import DataLoss, from_oserror
 from berth.kernel.files import syncfs
 from berth.snapshots.copy_tree import copy_tree
 from berth.snapshots.init_layer import ensure_init_layer
 from berth.snapshots.shift import Shift, move_ids, shift_of
+
+_COPY = "ids-"
 
 
 class Shifted:
@@ -33,6 +36,16 @@ class Shifted:
         with self._lock:
             ensure_init_layer(self.init(shift))
             move_ids(self.init(shift), [shift])
+
+    def unused_inits(self, directories: Iterable[str]) -> list[str]:
+        """Init layers of maps that neither a copy in ``directories`` nor a writable layer there has gone through."""
+        found = [name for name in os.listdir(self._root) if name.startswith(f"init-{_COPY}")]
+        used: set[str] = set()
+        for directory in directories if found else ():
+            used.update(name for name in os.listdir(directory) if name.startswith(_COPY))
+            shift = worn(directory)
+            used.update([shift.name] if shift is not None else [])
+        return [os.path.join(self._root, name) for name in found if name.removeprefix("init-") not in used]
 
     def copy_of(self, layer: str, shift: Shift) -> str:
         """Where the copy of ``layer`` (its ``fs``) is."""
