@@ -18,17 +18,18 @@ from typing import Any
 
 from berth.base.clock import now_ns
 from berth.base.errors import BerthError, Conflict, Internal, InvalidArgument, NotFound, from_oserror
-from berth.kernel import cgroups, tty
 from berth.kernel import process as p
+from berth.kernel import tty
 from berth.kernel.cgroups import Cgroup, Hierarchies
 from berth.logs.writer import LogWriter, open_writer
 from berth.oci import launch
 from berth.oci.document import Document
-from berth.oci.driven.container import Driven
 from berth.oci.init import StageDefaults
 from berth.shim import records
 from berth.shim.conn import Conn
 from berth.shim.loop import EpollLoop
+from berth.shim.pipes import Pipes, close_quietly
+from berth.shim.runtimes import Another, Container, Init, Own, group_of_another
 from berth.shim.streams import EPOLLIN, EPOLLOUT, Client, Hub
 from berth.spec.shim import VERSION, AttachOptions, ExitRecord
 
@@ -60,8 +61,8 @@ class Shim:
         self._hierarchies = hierarchies
         self._init_path = init_path
         self._cgroup = cgroup
-        self._init: launch.InitHandle | None = None  # ours: parked, or the container's
-        self._driven: Driven | None = None  # the container of another runtime
+        self._init: launch.InitHandle | None = None  # the parked one
+        self._container: Container | None = None  # once it was created
         self._phase = "parked"
         self._id = ""
         self._shim_dir = ""
@@ -218,7 +219,7 @@ class Shim:
                 conn.send({"re": seq, "ok": answer})
         finally:
             for fd in fds:
-                _close(fd)
+                close_quietly(fd)
         self._watch_conn(conn)
 
     def _emit(self, event: dict[str, Any]) -> int:
@@ -261,14 +262,14 @@ class Shim:
         stdio = args["stdio"]
         self._id, self._shim_dir, self._config = args["id"], args["shim_dir"], Document(args["tail"])
         warnings = [] if args.get("runtime") else self._fit_cgroup(args["cgroup"]["name"], args["resources"])
-        group = _group_of_another(args["cgroup"]) if args.get("runtime") else self._cgroup
+        group = group_of_another(args["cgroup"]) if args.get("runtime") else self._cgroup
         self._listen(group)
         self._log = open_writer(args["log"])
         hub = self._hub = Hub(
             self._loop, tty=stdio["tty"], stdin_once=stdio["stdin_once"], log=self._log.write,
             log_end=self._log.finish, on_detach=lambda: self._detached(None),
         )  # fmt: skip
-        pipes = _Pipes(tty=stdio["tty"], stdin=stdio["stdin"])
+        pipes = Pipes(tty=stdio["tty"], stdin=stdio["stdin"])
         try:
             if args.get("runtime"):
                 master = self._drive(args, self._config.spec, pipes.child)
@@ -278,6 +279,7 @@ class Shim:
                     init_path=self._init_path if args.get("init") else "", at_once=bool(args.get("start")),
                 )  # fmt: skip
                 warnings += more
+                self._container = Own(self._init, self._cgroup, self._config)
         except BaseException:
             pipes.close_all()
             raise
@@ -303,21 +305,13 @@ class Shim:
             raise from_oserror(err, f"set the container's limits{file}", op="cgroup") from err
 
     def _drive(self, args: Mapping[str, Any], spec: Mapping[str, Any], stdio: list[int]) -> int:
-        """The other runtime's container takes the network of the parked init, which is let go then; the master or -1."""
+        """The container of another runtime; returns the terminal's master or -1."""
         assert self._init is not None
-        driven = Driven(args["runtime"], self._id, self._shim_dir, systemd=args["cgroup"]["systemd"])
-        place, size = args["cgroup"], args["stdio"]
-        master = driven.create(
-            spec, args["rootfs"], stdio, netns=f"/proc/{self._init.pid}/ns/net", cgroups_path=_path_of_another(place),
-            rows=size["rows"], cols=size["cols"],
-            init_path=self._init_path if args.get("init") else "",
-        )  # fmt: skip
-        self._driven = driven
-        self._init.kill()
-        os.waitpid(self._init.pid, 0)
-        self._init.close()
+        other = Another(args, self._id, self._shim_dir)
+        master = other.create(self._init, spec, stdio, init_path=self._init_path if args.get("init") else "")
+        self._container = other
         self._remove_cgroup()
-        self._cgroup = _group_of_another(place)
+        self._cgroup = group_of_another(args["cgroup"])
         return master
 
     @property
@@ -326,10 +320,17 @@ class Shim:
         return f"{self._cgroup.parent}/{self._cgroup.name}"
 
     @property
-    def _process(self) -> launch.InitHandle | Driven:
-        """The container's init, whoever made it. After: parked."""
+    def _process(self) -> Init:
+        """The container's init, whoever made it; before that the parked one."""
         assert self._init is not None
-        return self._driven or self._init
+        return self._init if self._container is None else self._container.init
+
+    @property
+    def _made(self) -> Container:
+        """Raises: Conflict before the container was created."""
+        if self._container is None:
+            raise Conflict(f"the shim is {self._phase}")
+        return self._container
 
     def _listen(self, group: Cgroup) -> None:
         try:
@@ -370,13 +371,7 @@ class Shim:
         if args.get("all"):
             self._cgroup.kill()
             return {}
-        if self._driven is not None:
-            self._driven.signal(int(args["signal"]))
-            return {}
-        try:
-            signal.pidfd_send_signal(self._init.pidfd, int(args["signal"]))
-        except ProcessLookupError:
-            raise NotFound("the container's process has ended") from None
+        self._made.signal(int(args["signal"]))
         return {}
 
     def _kill_exec(self, exec_id: str, number: int) -> None:
@@ -406,17 +401,11 @@ class Shim:
             self._loop, tty=stdio["tty"], stdin_once=True, log=_no_log, log_end=_no_log_end,
             on_detach=lambda: self._detached(exec_id), on_vanish=lambda: self._exec_abandoned(exec_id),
         )  # fmt: skip
-        pipes = _Pipes(tty=stdio["tty"], stdin=stdio["stdin"])
+        pipes = Pipes(tty=stdio["tty"], stdin=stdio["stdin"])
         try:
-            if self._driven is not None:
-                pid, pidfd, master = self._driven.exec_process(
-                    args["process"], pipes.child, rows=stdio["rows"], cols=stdio["cols"]
-                )
-            else:
-                pid, pidfd, master = launch.exec_process(
-                    self._init.pidfd, self._cgroup, self._config.linux, args["process"], pipes.child, rows=stdio["rows"],
-                    cols=stdio["cols"],
-                )  # fmt: skip
+            pid, pidfd, master = self._made.exec_process(
+                args["process"], pipes.child, rows=stdio["rows"], cols=stdio["cols"]
+            )
         except BaseException:
             pipes.close_all()
             raise
@@ -457,17 +446,15 @@ class Shim:
         return {}
 
     def _op_pause(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        (self._driven.pause if self._driven is not None else self._cgroup.freeze)()
+        self._made.pause()
         return {}
 
     def _op_resume(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        (self._driven.resume if self._driven is not None else self._cgroup.thaw)()
+        self._made.resume()
         return {}
 
     def _op_update(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        if self._driven is not None:
-            return {"warnings": self._driven.update(args["resources"])}
-        return {"warnings": self._cgroup.apply(args["resources"])}
+        return {"warnings": self._made.update(args["resources"])}
 
     def _op_state(self, conn: Conn, args: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         return {
@@ -499,7 +486,7 @@ class Shim:
         if self._record is None:
             self._discard()
         else:
-            self._remove_driven()
+            self._remove_container()
             self._remove_cgroup()
             self._remove_files()
             self._leaving = True
@@ -514,7 +501,7 @@ class Shim:
                 os.waitpid(self._process.pid, 0)
             except (ProcessLookupError, ChildProcessError):
                 pass
-        self._remove_driven()
+        self._remove_container()
         if self._hub is not None:
             self._hub.finish()
         if self._log is not None:
@@ -524,9 +511,9 @@ class Shim:
         self._reaped_at = 0.0
         self._leaving = True
 
-    def _remove_driven(self) -> None:
-        if self._driven is not None:
-            self._driven.remove()
+    def _remove_container(self) -> None:
+        if self._container is not None:
+            self._container.remove()
 
     def _cgroup_kill(self) -> None:
         try:
@@ -610,63 +597,6 @@ class Shim:
             self._after_ack.append((number, now + ACK_PATIENCE_S, state.hub.finish))
         else:
             state.hub.finish()
-
-
-def _path_of_another(place: Mapping[str, Any]) -> str:
-    """``linux.cgroupsPath`` for another runtime, which makes the group."""
-    if place["systemd"]:
-        prefix, _, rest = place["name"].rpartition("-")
-        return f"{place['parent']}:{prefix}:{rest}"
-    return f"/{place['parent'].strip('/')}/{place['name']}"
-
-
-def _group_of_another(place: Mapping[str, Any]) -> Cgroup:
-    return cgroups.open_group(_path_of_another(place), systemd=place["systemd"])
-
-
-class _Pipes:
-    """Standard streams of a process: ours and the child's ends. Without standard input: /dev/null."""
-
-    def __init__(self, *, tty: bool, stdin: bool) -> None:
-        self.child: list[int] = []
-        self._ours: list[int] = []
-        self._tty = tty
-        if tty:
-            return
-        if stdin:
-            read, write = os.pipe()
-            self.child.append(read)
-            self._ours.append(write)
-        else:
-            self.child.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
-            self._ours.append(-1)
-        for _ in range(2):
-            read, write = os.pipe()
-            self.child.append(write)
-            self._ours.append(read)
-
-    def hand_to(self, hub: Hub, master: int, *, stdin: bool) -> None:
-        if self._tty:
-            hub.set_master(master)
-            return
-        for fd in self.child:
-            os.close(fd)
-        if self._ours[0] >= 0:
-            hub.set_stdin(self._ours[0])
-        hub.add_output(self._ours[1], "stdout")
-        hub.add_output(self._ours[2], "stderr")
-
-    def close_all(self) -> None:
-        for fd in (*self.child, *self._ours):
-            if fd >= 0:
-                _close(fd)
-
-
-def _close(fd: int) -> None:
-    try:
-        os.close(fd)
-    except OSError:
-        pass
 
 
 def _noop(number: int, frame: object) -> None:

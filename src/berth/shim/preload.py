@@ -29,7 +29,8 @@ MODULES = (
     "berth.oci.notify", "berth.oci.process",
     "berth.oci.rootfs", "berth.oci.sources", "berth.oci.stage", "berth.oci.sysctl", "berth.oci.tuning",
     "berth.oci.users", "berth.shim.conn", "berth.shim.loop",
-    "berth.shim.main", "berth.shim.records", "berth.shim.streams", "berth.spec.capabilities", "berth.spec.shim",
+    "berth.shim.main", "berth.shim.pipes", "berth.shim.records", "berth.shim.runtimes", "berth.shim.streams",
+    "berth.spec.capabilities", "berth.spec.shim",
 )  # fmt: skip
 
 

@@ -228,7 +228,12 @@ def test_what_there_is_and_what_is_not(make_daemon: Callable[..., Daemon], tmp_p
     assert "unknown or invalid runtime name: nosuch" in unknown.err
     missing = engine.docker("run", "--rm", "--runtime", "gone", "busybox", "true", check=False)
     assert "run the runtime gone: no such file or directory" in missing.err
-    shared = engine.docker("run", "--rm", "--runtime", "crun", "-v", "/tmp:/t:rshared", "busybox", "true", check=False)
+    subprocess.run(["mount", "--bind", "--make-shared", str(tmp_path), str(tmp_path)], check=True)
+    try:
+        bind = f"{tmp_path}:/t:rshared"
+        shared = engine.docker("run", "--rm", "--runtime", "crun", "-v", bind, "busybox", "true", check=False)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
     assert "the mount at /t is shared, which the runtime crun cannot have: use berth" in shared.err
     config.write_text(json.dumps({"runtimes": {"late": {"path": "runc"}}, "default-runtime": "late"}))
     os.kill(engine.pid, signal.SIGHUP)
