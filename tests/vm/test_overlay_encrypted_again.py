@@ -97,9 +97,9 @@ def test_a_host_that_comes_back_with_another_kernel(hosts: Hosts) -> None:
 
 
 def test_the_last_one_leaves_nothing(hosts: Hosts) -> None:
-    hosts.east.remove_all()
-    hosts.west.remove_all()
-    hosts.east.remove_all()
+    hosts.east.docker("rm", "-f", "sun")
+    hosts.west.docker("rm", "-f", "moon")
+    eventually(lambda: hosts.east.docker("network", "rm", "secret", check=False).code == 0, why="west's have gone too")
     for room, daemon in ((hosts.east_room, hosts.east), (hosts.west_room, hosts.west)):
         eventually(lambda daemon=daemon: "secret" not in names(daemon), 60)
         eventually(lambda room=room: not policies(room) and not states(room), 20, why="nothing is left")
