@@ -102,5 +102,5 @@ def test_the_last_one_leaves_nothing(hosts: Hosts) -> None:
     eventually(lambda: hosts.east.docker("network", "rm", "secret", check=False).code == 0, why="west's have gone too")
     for room, daemon in ((hosts.east_room, hosts.east), (hosts.west_room, hosts.west)):
         eventually(lambda daemon=daemon: "secret" not in names(daemon), 60)
-        eventually(lambda room=room: not policies(room) and not states(room), 20, why="nothing is left")
+        eventually(lambda room=room: (policies(room), states(room)) == ([], []), 20, why="nothing is left")
         assert not re.search(r" (ov|vx)-", room.run("ip", "-o", "link"))
