@@ -91,6 +91,21 @@ def test_all_or_nothing(engine: Daemon, web: int) -> None:
     assert answers(web)
 
 
+def test_a_protocol_that_the_kernel_has_not(engine: Daemon, web: int) -> None:
+    """Where there is no SCTP nothing of the change is made; tests/vm/test_sctp.py is where there is."""
+    other = free_port()
+    words = ("container", "update", "--publish-add", f"{other}:80", "--publish-add", f"{other}:80/sctp", "web")
+    done = engine.berth(*words, check=False)
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132).close()
+    except OSError:
+        assert done.code == 1 and "this kernel has no SCTP" in done.err
+        assert is_free(other) and engine.docker("port", "web", "80/sctp", check=False).code == 1
+    else:
+        assert done.code == 0 and f"0.0.0.0:{other}" in engine.docker("port", "web", "80/sctp").lines
+    assert answers(web)
+
+
 def test_the_number_of_a_port_can_be_another_containers_at_once(engine: Daemon, web: int) -> None:
     engine.docker("run", "-d", "--name", "next", *HTTPD)
     clash = engine.berth("container", "update", "--publish-add", f"{web}:80", "next", check=False)
