@@ -136,6 +136,8 @@ OPERATIONS: dict[str, Operation] = {
     "registries.distribution": Operation("What a registry has under a name", {200: dict[str, Any]}, errors=(400, 401, 404)),
     "registries.manifest": Operation("A name's manifest, as the registry has it", {200: dict[str, Any]},
                                      errors=(400, 401, 404)),
+    "registries.put_manifest": Operation("Write a manifest list", {201: dict[str, Any]}, body=i.ManifestListRequest,
+                                         errors=(400, 401, 404)),
     "registries.tags": Operation("A repository's tags", {200: list[str]}, errors=(400, 401, 404)),
     "registries.referrers": Operation("What refers to a name's manifest", {200: dict[str, Any]}, errors=(400, 401, 404)),
     "registries.catalog": Operation("A registry's repositories", {200: list[str]}, errors=(400, 401, 404)),

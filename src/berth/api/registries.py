@@ -11,6 +11,7 @@ from typing import TypedDict
 from berth.api import codec
 from berth.api.http.request import Request
 from berth.api.services import Services
+from berth.spec.api.images import ManifestListRequest
 
 
 class AuthBody(TypedDict, total=False):
@@ -46,6 +47,14 @@ async def manifest(services: Services, request: Request) -> None:
     request.respond_json(200, await services.registries.manifest(request.groups[0], codec.registry_auth(request)))
 
 
+async def put_manifest(services: Services, request: Request) -> None:
+    body = await codec.json_body(request, ManifestListRequest)
+    made = await services.registries.put_list(
+        request.groups[0], body.get("Raw") or "", body.get("Sources") or [], codec.registry_auth(request)
+    )
+    request.respond_json(201, made)
+
+
 async def tags(services: Services, request: Request) -> None:
     request.respond_json(200, await services.registries.tags(request.groups[0], codec.registry_auth(request)))
 
@@ -64,6 +73,7 @@ ROUTES = [
     ("GET", "/images/search", search, False),
     ("GET", _REF + "/json", distribution, False),
     ("GET", _REF + "/manifest", manifest, False),
+    ("PUT", _REF + "/manifest", put_manifest, False),
     ("GET", _REF + "/tags", tags, False),
     ("GET", _REF + "/referrers", referrers, False),
     ("GET", r"/registries/([^/]+)/catalog", catalog, False),

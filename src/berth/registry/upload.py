@@ -132,6 +132,10 @@ class Uploader:
                 await asyncio.sleep(random.uniform(0.1, 0.4) * attempt)
         raise AssertionError("unreachable")
 
+    async def mount(self, digest: str, path: str) -> bool:
+        """Have the registry take a blob over from another repository of its own; False where it does not."""
+        return await self.has_blob(digest) or (await self._begin(digest, path))[1]
+
     async def _begin(self, digest: str = "", from_: str = "") -> tuple[str, bool]:
         """A new upload's location, or ("", True) when the blob was mounted."""
         repository, server = self._repository, await self.server()

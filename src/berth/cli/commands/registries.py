@@ -1,4 +1,4 @@
-"""Registries: login logout search, manifest inspect, imagetools."""
+"""Registries: login logout search, imagetools."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _official(row: Any) -> str:
     return shown
 
 
-# --- manifests
+# --- imagetools
 
 
 def _ask(engine: Engine, name: str, what: str) -> Any:
@@ -152,38 +152,6 @@ def _ask(engine: Engine, name: str, what: str) -> Any:
         "GET", f"/distribution/{name}/{what}", headers=credentials.header(credentials.server_of(name))
     )
     return quick_json.loads(response.read())
-
-
-def manifest_inspect(engine: Engine, flags: Flags) -> int:
-    import json
-
-    name = flags.args[-1]
-    found = _ask(engine, name, "manifest")
-    document = json.loads(found["Raw"])
-    if not flags.on("verbose"):
-        print(json.dumps(document, indent="\t"))
-        return 0
-    entries = document.get("manifests")
-    if entries is None:
-        shown: Any = _verbose(found, document)
-    else:
-        repository = found["Ref"].partition("@")[0].rpartition(":")[0]
-        shown = [_verbose_entry(engine, repository, entry) for entry in entries]
-    print(json.dumps(shown, indent="\t"))
-    return 0
-
-
-def _verbose(found: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
-    kind = "OCIManifest" if "vnd.oci" in found["Descriptor"]["mediaType"] else "SchemaV2Manifest"
-    return {"Ref": found["Ref"], "Descriptor": found["Descriptor"], kind: document}
-
-
-def _verbose_entry(engine: Engine, repository: str, entry: dict[str, Any]) -> dict[str, Any]:
-    import json
-
-    found = _ask(engine, f"{repository}@{entry['digest']}", "manifest")
-    found["Descriptor"] = entry
-    return _verbose(found, json.loads(found["Raw"]))
 
 
 def imagetools_inspect(engine: Engine, flags: Flags) -> int:
@@ -266,14 +234,6 @@ COMMANDS = {
             Flag("limit", "int", "Max number of search results"), Flag("no-trunc", "bool", "Don't truncate output"),
         ],
         (1, 1), search,
-    ),
-    "manifest inspect": Command(
-        "[OPTIONS] [MANIFEST_LIST] MANIFEST", "Display an image manifest, or manifest list",
-        [
-            Flag("insecure", "bool", "Allow communication with an insecure registry"),
-            Flag("verbose", "bool", "Output additional info including layers and platform", "v"),
-        ],
-        (1, 2), manifest_inspect,
     ),
     "imagetools inspect": Command(
         "[OPTIONS] NAME", "Show details of an image in the registry",

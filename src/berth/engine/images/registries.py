@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from berth.base.errors import InvalidArgument
+from berth.engine.images import manifest_lists
 from berth.images.documents import Index, Manifest, parse_config, parse_manifest
 from berth.registry import login, search
 from berth.registry.client import FetchedManifest, Repository
@@ -55,6 +56,10 @@ class RegistryService:
         parsed = parse_manifest(found.content, found.media_type)
         descriptor = _descriptor(found, parsed.media_type)
         return {"Ref": str(ref), "Descriptor": descriptor, "Raw": found.content.decode("utf-8", "replace")}
+
+    async def put_list(self, name: str, raw: str, sources: Sequence[str], auth: Auth) -> dict[str, Any]:
+        """Write a manifest list under a name; see ``manifest_lists``."""
+        return await manifest_lists.put(self._client, name, raw, sources, auth)
 
     async def tags(self, name: str, auth: Auth) -> list[str]:
         _, repository = self._repository(name, auth)

@@ -238,6 +238,13 @@ class PushImageInfo(TypedDict, total=False):
     progressDetail: ProgressDetail
 
 
+class ManifestListRequest(TypedDict, total=False):
+    """Berth's own: a manifest list as it is to be stored, and the manifests of it that lie in other repositories, by digest."""
+
+    Raw: str
+    Sources: list[str]
+
+
 class AuthConfig(TypedDict, total=False):
     """Engine API v1.51, definition AuthConfig."""
 
