@@ -6,22 +6,20 @@ words made is what it says of docker's.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from golden.cases import CASES, prepare
-from golden.observe import against, creation
+from golden.cases import CASES
+from golden.observe import creation
+from golden.options import judge, option_engine
 from golden.purpose import CREATE_DIFFERS
 from harness import cli
 from harness.daemon import Daemon
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
-GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "golden" / "docker_create.json").read_text())
 OURS: dict[str, Any] = {
     # docker's own client takes one letter before a colon for a drive of Windows, and makes a volume at "n:/data"
     "-v n:/data": {"code": 1, "err": "Error response from daemon: create n: volume name is too short, names should be at least "
@@ -48,10 +46,7 @@ class _ByOurs:
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Daemon]:
-    """A daemon of its own: the cases leave named volumes."""
-    prepare()
-    with Daemon() as daemon:
-        daemon.load_busybox()
+    with option_engine() as daemon:
         yield daemon
 
 
@@ -62,10 +57,4 @@ def plain(engine: Daemon) -> Any:
 
 @pytest.mark.parametrize("family", CASES)
 def test_options(engine: Daemon, plain: Any, family: str) -> None:
-    wrong = []
-    for case in CASES[family]:
-        wanted = OURS.get(case) or CREATE_DIFFERS.get(case) or GOLDEN["create"][family][case]
-        found = against(plain, creation(_ByOurs(engine), case))  # type: ignore[arg-type]
-        if found != wanted:
-            wrong.append(f"{case}\n    docker {wanted}\n    berth  {found}")
-    assert not wrong, "\n".join(["", *wrong])
+    judge(_ByOurs(engine), plain, family, {**CREATE_DIFFERS, **OURS})  # type: ignore[arg-type]

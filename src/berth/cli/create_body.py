@@ -257,7 +257,7 @@ def _host_config(flags: Flags, bindings: dict[str, list[dict[str, str]]], binds:
         "CgroupParent": flags.text("cgroup-parent"), "OomScoreAdj": flags.number("oom-score-adj"),
         "VolumesFrom": flags.list_("volumes-from") or None, "VolumeDriver": flags.text("volume-driver"),
         "Links": flags.list_("link") or None, "ContainerIDFile": flags.text("cidfile"),
-        "LogConfig": {"Type": flags.text("log-driver"), "Config": _pairs(flags, "log-opt")},
+        "LogConfig": {"Type": flags.text("log-driver"), "Config": flags.pairs("log-opt")},
         "CpuShares": flags.number("cpu-shares"), "CpuPeriod": flags.number("cpu-period"),
         "CpuQuota": flags.number("cpu-quota"), "CpuRealtimePeriod": flags.number("cpu-rt-period"),
         "CpuRealtimeRuntime": flags.number("cpu-rt-runtime"), "CpusetCpus": flags.text("cpuset-cpus"),
@@ -292,11 +292,13 @@ def _host_config(flags: Flags, bindings: dict[str, list[dict[str, str]]], binds:
     if flags.list_("tmpfs"):
         hc["Tmpfs"] = {t.partition(":")[0]: t.partition(":")[2] for t in flags.list_("tmpfs")}
     if flags.list_("sysctl"):
-        hc["Sysctls"] = _pairs(flags, "sysctl")
+        hc["Sysctls"] = flags.pairs("sysctl")
     if flags.list_("storage-opt"):
-        hc["StorageOpt"] = _pairs(flags, "storage-opt")
+        if not all("=" in entry for entry in flags.list_("storage-opt")):
+            raise InvalidArgument("invalid storage option")
+        hc["StorageOpt"] = flags.pairs("storage-opt")
     if flags.list_("annotation"):
-        hc["Annotations"] = _pairs(flags, "annotation")
+        hc["Annotations"] = flags.pairs("annotation")
     if flags.list_("mount"):
         from berth.cli.run_mounts import parse_mount
 
@@ -304,16 +306,6 @@ def _host_config(flags: Flags, bindings: dict[str, list[dict[str, str]]], binds:
     if flags.on("rm") and hc["RestartPolicy"]["Name"] not in ("", "no"):
         raise InvalidArgument("conflicting options: cannot specify both --restart and --rm")
     return hc
-
-
-def _pairs(flags: Flags, option: str) -> dict[str, str]:
-    result = {}
-    for entry in flags.list_(option):
-        key, eq, value = entry.partition("=")
-        if not eq and option == "storage-opt":
-            raise InvalidArgument("invalid storage option")
-        result[key] = value
-    return result
 
 
 def _ulimits(flags: Flags) -> list[dict[str, Any]]:

@@ -6,17 +6,14 @@ listed    {"mediaType", "size", "digest", "platform"}
 
 from __future__ import annotations
 
-import base64
-import json
-
 from berth.base.errors import InvalidArgument
-from berth.spec.reference import Reference, parse_reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from berth.cli.manifest_store import Entry
+    from berth.spec.reference import Reference
 
 _OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -33,6 +30,8 @@ ARCHITECTURES = {
 
 def elsewhere(list_: Reference, entries: list[Entry]) -> list[str]:
     """The manifests of other repositories, by digest."""
+    from berth.spec.reference import parse_reference
+
     refs = [parse_reference(entry["Ref"]).with_digest(entry["Descriptor"]["digest"]) for entry in entries]
     return [str(ref) for ref in refs if ref.name != list_.name]
 
@@ -49,6 +48,8 @@ def check_platforms(entries: list[Entry]) -> None:
 
 def listed(list_: Reference, entry: Entry) -> dict[str, Any]:
     """An entry as the list has it. Raises: InvalidArgument for one of another registry."""
+    from berth.spec.reference import parse_reference
+
     domain = parse_reference(entry["Ref"]).domain
     if domain != list_.domain:
         raise InvalidArgument(
@@ -59,6 +60,8 @@ def listed(list_: Reference, entry: Entry) -> dict[str, Any]:
 
 def document(entries: list[dict[str, Any]]) -> str:
     """The list's text, laid out as docker does, so that its digest is docker's."""
+    import json
+
     oci = bool(entries) and entries[0]["mediaType"] == _OCI_MANIFEST
     media_type = _OCI_INDEX if oci else _DOCKER_LIST
     return json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": entries}, indent=3, ensure_ascii=False)
@@ -66,12 +69,17 @@ def document(entries: list[dict[str, Any]]) -> str:
 
 def raw_of(entry: Entry) -> str:
     """The document's text, of a file or of the engine's answer."""
+    import binascii
+
     text = str(entry["Raw"])
-    return text if text.lstrip().startswith("{") else base64.b64decode(text).decode()
+    return text if text.lstrip().startswith("{") else binascii.a2b_base64(text).decode()
 
 
 def kept(found: Any, platform: dict[str, Any] | None) -> Entry:
     """The engine's answer about one image as an entry."""
+    import binascii
+    import json
+
     descriptor = {key: found["Descriptor"][key] for key in ("mediaType", "digest", "size")}
     if platform:
         descriptor["platform"] = in_order(platform)
@@ -80,7 +88,7 @@ def kept(found: Any, platform: dict[str, Any] | None) -> Entry:
     return {
         "Ref": found["Ref"],
         "Descriptor": descriptor,
-        "Raw": base64.b64encode(raw.encode()).decode(),
+        "Raw": binascii.b2a_base64(raw.encode(), newline=False).decode(),
         kind: json.loads(raw),
     }
 

@@ -7,11 +7,11 @@ A file is named by a reference in full, ``/`` as ``_`` and ``:`` as ``-``.
 
 from __future__ import annotations
 
-import json
 import os
 
 from berth.base.errors import InvalidArgument, NotFound
 from berth.cli import config
+from berth.client import quick_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def get(list_: Reference, manifest: Reference) -> Entry:
 
 def save(list_: Reference, manifest: Reference, entry: Entry) -> None:
     """Raises: OSError."""
+    import json
+
     folder = _folder(list_)
     os.makedirs(folder, exist_ok=True)
     partial = os.path.join(folder, f".{os.getpid()}.tmp")
@@ -71,7 +73,7 @@ def _file(ref: Reference) -> str:
 def _read(path: str) -> Entry:
     with open(path, encoding="utf-8") as file:
         try:
-            entry: Entry = json.load(file)
+            entry: Entry = quick_json.loads(file.read())
             entry["Ref"], entry["Descriptor"]["digest"]
         except (ValueError, KeyError, TypeError) as err:
             raise InvalidArgument(f"{path} is no manifest of a list") from err

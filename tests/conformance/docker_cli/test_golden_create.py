@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from golden.cases import BODIES, CASES, prepare
+from golden.cases import BODIES, CASES
 from golden.observe import against, changes, creation, posted
+from golden.options import GOLDEN, judge, option_engine
 from golden.purpose import BODIES_DIFFER, CREATE_DIFFERS, EVERYWHERE
 from harness.daemon import Daemon
 
 pytestmark = pytest.mark.root
 
-GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[2] / "golden" / "docker_create.json").read_text())
-
 
 @pytest.fixture(scope="module")
 def golden_engine() -> Iterator[Daemon]:
-    """A daemon of its own: the cases leave named volumes."""
-    prepare()
-    with Daemon() as daemon:
-        daemon.load_busybox()
+    with option_engine() as daemon:
         yield daemon
 
 
@@ -50,15 +44,7 @@ def test_a_body_without_options(bare: Any) -> None:
 
 @pytest.mark.parametrize("family", CASES)
 def test_options(golden_engine: Daemon, plain: Any, family: str) -> None:
-    wrong = []
-    for case in CASES[family]:
-        wanted = GOLDEN["create"][family][case]
-        found = against(plain, creation(golden_engine, case))
-        if case in CREATE_DIFFERS:
-            wanted = CREATE_DIFFERS[case]
-        if found != wanted:
-            wrong.append(f"{case}\n    docker {wanted}\n    berth  {found}")
-    assert not wrong, "\n".join(["", *wrong])
+    judge(golden_engine, plain, family, CREATE_DIFFERS)
 
 
 def test_bodies(golden_engine: Daemon, bare: Any) -> None:

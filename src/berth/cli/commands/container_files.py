@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 from berth.base.errors import InvalidArgument
+from berth.cli import output_file
 from berth.cli.command import Command
 from berth.cli.flags import Flag
 from berth.cli.references import split_name
@@ -15,7 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from berth.cli.flags import Flags
     from berth.client.engine import Engine
-    from berth.client.http import Response
 
 _KINDS = "CAD"
 """Changed, added, deleted: by the API's number."""
@@ -35,49 +32,12 @@ def diff(engine: Engine, flags: Flags) -> int:
     return 0
 
 
-def check_output(path: str) -> None:
-    """Whether a file can be made there, before it is asked for. Raises: InvalidArgument."""
-    folder = os.path.dirname(path)
-    if folder and not os.path.isdir(folder):
-        raise InvalidArgument(f"invalid output path: stat {folder}: no such file or directory")
-    if os.path.isdir(path):
-        raise InvalidArgument("cannot write to a directory")
-    if os.path.lexists(path) and not os.path.isfile(path):
-        raise InvalidArgument(f"invalid output path: {path} is no regular file")
-
-
 def export(engine: Engine, flags: Flags) -> int:
-    target = flags.text("output")
-    if not target and os.isatty(1):
-        raise InvalidArgument("cowardly refusing to save to a terminal. Use the -o flag or redirect")
-    if target:
-        try:
-            check_output(target)
-        except InvalidArgument as err:
-            raise InvalidArgument(f"failed to export container: {err.message}") from err
+    target, what = flags.text("output"), "failed to export container"
+    output_file.check(target, what)
     response = engine.send("GET", f"/containers/{container(flags)}/export", fresh=True)
-    write_stream(response, target, "failed to export container")
+    output_file.write(response, target, what)
     return 0
-
-
-def write_stream(response: Response, target: str, what: str) -> None:
-    """An answer's body to a file, whole or not at all; without a name to standard output. Raises: InvalidArgument."""
-    if not target:
-        for chunk in response.chunks():
-            sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
-        return
-    partial = f"{target}.{os.getpid()}.partial"
-    try:
-        with open(partial, "wb") as out:
-            for chunk in response.chunks():
-                out.write(chunk)
-        os.rename(partial, target)
-    except OSError as err:
-        raise InvalidArgument(f"{what}: {err.strerror}: {err.filename or target}") from err
-    finally:
-        if os.path.exists(partial):
-            os.unlink(partial)
 
 
 def commit(engine: Engine, flags: Flags) -> int:

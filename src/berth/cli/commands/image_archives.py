@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from berth.base.errors import BerthError, InvalidArgument
+from berth.base.errors import InvalidArgument
+from berth.cli import output_file
 from berth.cli.command import Command
 from berth.cli.flags import Flag
 from berth.cli.references import split_name
@@ -54,28 +55,12 @@ def oci_platform(text: str) -> str:
 
 
 def save(engine: Engine, flags: Flags) -> int:
-    target = flags.text("output")
-    if not target and os.isatty(1):
-        raise InvalidArgument("cowardly refusing to save to a terminal. Use the -o flag or redirect")
+    target, what = flags.text("output"), "failed to save image"
+    output_file.check(target, what)
     path = "/images/get?" + "&".join(query(names=name)[1:] for name in flags.args)
     platform = oci_platform(flags.text("platform"))
     response = engine.send("GET", path + (query(platform=platform).replace("?", "&") if platform else ""), fresh=True)
-    if not target:
-        for chunk in response.chunks():
-            sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
-        return 0
-    partial = f"{target}.{os.getpid()}.partial"
-    try:
-        with open(partial, "wb") as out:
-            for chunk in response.chunks():
-                out.write(chunk)
-        os.rename(partial, target)
-    except OSError as err:
-        raise BerthError(f"failed to save image: {err}") from err
-    finally:
-        if os.path.exists(partial):
-            os.unlink(partial)
+    output_file.write(response, target, what)
     return 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from berth.base.errors import BerthError, InvalidArgument, NotFound
 from berth.cli import credentials, manifest_store
 from berth.cli.command import Command, Failed
@@ -20,7 +18,6 @@ from berth.cli.manifest_documents import (
     shown,
 )
 from berth.client import quick_json
-from berth.spec.reference import Reference, parse_reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +26,7 @@ if TYPE_CHECKING:
     from berth.cli.flags import Flags
     from berth.cli.manifest_store import Entry
     from berth.client.engine import Engine
+    from berth.spec.reference import Reference
 
 
 def create(engine: Engine, flags: Flags) -> int:
@@ -110,7 +108,7 @@ def inspect(engine: Engine, flags: Flags) -> int:
         entries = manifest_store.entries(ref)
     except NotFound:
         found = _ask(engine, ref)
-        parts = json.loads(found["Raw"]).get("manifests")
+        parts = quick_json.loads(found["Raw"]).get("manifests")
         if parts is None:
             return _print_one(_entry(engine, found) if verbose else found, verbose=verbose)
         if not verbose:
@@ -124,15 +122,20 @@ def inspect(engine: Engine, flags: Flags) -> int:
 
 
 def _print_one(entry: Entry, *, verbose: bool) -> int:
-    return _print(entry if verbose else json.loads(raw_of(entry)))
+    return _print(entry if verbose else quick_json.loads(raw_of(entry)))
 
 
 def _print(found: Any) -> int:
+    import json
+
     print(json.dumps(found, indent="\t", ensure_ascii=False))
     return 0
 
 
 def _reference(text: str, prefix: str = "") -> Reference:
+    """A complete name, with a tag or a digest. Raises: InvalidArgument, its sentence behind ``prefix``."""
+    from berth.spec.reference import parse_reference
+
     try:
         return parse_reference(text).tagged()
     except InvalidArgument as err:
@@ -150,16 +153,15 @@ def _ask(engine: Engine, ref: Reference, what: str = "manifest") -> Any:
 def _from_registry(engine: Engine, ref: Reference) -> Entry:
     """An image's manifest with its platform. Raises: InvalidArgument for a list."""
     found = _ask(engine, ref)
-    if "manifests" in json.loads(found["Raw"]):
+    if "manifests" in quick_json.loads(found["Raw"]):
         raise InvalidArgument(f"{ref} is a manifest list")
     return _entry(engine, found)
 
 
 def _entry(engine: Engine, found: Any) -> Entry:
     """The engine's answer as it is kept."""
-    platforms = _ask(engine, parse_reference(found["Ref"]).with_digest(found["Descriptor"]["digest"]), "json")[
-        "Platforms"
-    ]
+    ref = _reference(found["Ref"]).with_digest(found["Descriptor"]["digest"])
+    platforms = _ask(engine, ref, "json")["Platforms"]
     return kept(found, platforms[0] if platforms else None)
 
 

@@ -60,8 +60,8 @@ def create(engine: Engine, flags: Flags) -> int:
         "Name": flags.args[0], "Driver": flags.text("driver"), "Scope": flags.text("scope"),
         "Internal": flags.on("internal"), "Attachable": flags.on("attachable"), "Ingress": flags.on("ingress"),
         "ConfigOnly": flags.on("config-only"),
-        "IPAM": {"Driver": flags.text("ipam-driver"), "Options": _pairs(flags.list_("ipam-opt")), "Config": _ipam(flags)},
-        "Options": _pairs(flags.list_("opt")), "Labels": _pairs(flags.list_("label")),
+        "IPAM": {"Driver": flags.text("ipam-driver"), "Options": flags.pairs("ipam-opt"), "Config": _ipam(flags)},
+        "Options": flags.pairs("opt"), "Labels": flags.pairs("label"),
     }  # fmt: skip
     for flag, key in (("ipv4", "EnableIPv4"), ("ipv6", "EnableIPv6")):
         if flags.given(flag):
@@ -73,10 +73,6 @@ def create(engine: Engine, flags: Flags) -> int:
         print(f"WARNING: {answer['Warning']}", file=sys.stderr)
     print(answer["Id"])
     return 0
-
-
-def _pairs(texts: list[str]) -> dict[str, str]:
-    return {key: value for key, _, value in (text.partition("=") for text in texts)}
 
 
 def _ipam(flags: Flags) -> list[dict[str, Any]]:
@@ -117,7 +113,7 @@ def _ipam(flags: Flags) -> list[dict[str, Any]]:
 def connect(engine: Engine, flags: Flags) -> int:
     network, container = flags.args
     settings: dict[str, Any] = {
-        "Links": flags.list_("link"), "Aliases": flags.list_("alias"), "DriverOpts": _pairs(flags.list_("driver-opt")),
+        "Links": flags.list_("link"), "Aliases": flags.list_("alias"), "DriverOpts": flags.pairs("driver-opt"),
         "GwPriority": flags.number("gw-priority"),
     }  # fmt: skip
     ipam: dict[str, Any] = {}

@@ -38,7 +38,7 @@ def _one(stores: Stores, text: str, find: Find, wanted: Platform | None) -> Want
         image, name = find(text)
     except NotFound:
         shown = parse_any(text)
-        raise NotFound(messages.no_such_image(shown if isinstance(shown, str) else text)) from None
+        raise NotFound(messages.no_such_image(shown if isinstance(shown, str) else shown.tagged().familiar)) from None
     if name is None:
         return Wanted(image, ())
     named = stores.images.find_named(name)
