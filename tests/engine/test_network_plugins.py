@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +40,15 @@ class Plugged(RoomDaemon):
     def forget(self) -> None:
         if os.path.exists(self._calls):
             os.unlink(self._calls)
+
+    @contextmanager
+    def stalled(self) -> Iterator[None]:
+        """The plugin answers nothing meanwhile."""
+        Path(f"{self._calls}.stall").touch()
+        try:
+            yield
+        finally:
+            os.unlink(f"{self._calls}.stall")
 
     def calls(self, method: str = "") -> list[Any]:
         """The bodies of a method's calls; without one, the names of all methods."""
@@ -176,3 +186,60 @@ def test_addresses_from_a_plugin(engine: Plugged) -> None:
     eventually(lambda: engine.calls("IpamDriver.ReleaseAddress") == [released])
     engine.docker("network", "rm", "theirs")
     assert engine.calls("IpamDriver.ReleasePool") == [{"PoolID": "pool-1"}]
+
+
+def test_a_plugin_that_wants_to_be_told_again(engine: Plugged) -> None:
+    """RequiresRequestReplay: pools, gateways and addresses of containers that ran on, when the engine starts again."""
+    engine.docker("network", "create", "--ipam-driver", "standin", "--ipam-opt", "area=7", "theirs")
+    engine.docker("run", "-d", "--name", "box", "--network", "theirs", "busybox", "sleep", "1000")
+    own = engine.inspect("box")["NetworkSettings"]["Networks"]["theirs"]
+    engine.kill9()
+    engine.forget()
+    engine.start()
+    eventually(lambda: len(engine.calls("IpamDriver.RequestAddress")) == 2)
+    (pool,) = engine.calls("IpamDriver.RequestPool")
+    assert (pool["AddressSpace"], pool["Pool"], pool["Options"]) == ("here", "10.69.0.0/24", {"area": "7"})
+    gateway, address = engine.calls("IpamDriver.RequestAddress")
+    assert gateway["Address"] == "10.69.0.254" and gateway["Options"]["RequestAddressType"].endswith(".gateway")
+    assert (address["PoolID"], address["Address"]) == ("pool-1", own["IPAddress"])
+    assert address["Options"] == {"com.docker.network.endpoint.macaddress": own["MacAddress"]}
+
+
+def test_a_plugin_that_does_not_answer_holds_up_nobody_else(engine: Plugged) -> None:
+    """Neither networks that are made meanwhile, nor containers that start, nor the daemon's own start."""
+    taken = ("network", "create", "--subnet", "10.66.0.0/25", "taken")
+    create(engine)  # it is known as a driver from now on
+    engine.docker("network", "rm", "theirs")
+    with waiting(engine, ["network", "create", "-d", "standin", "--subnet", "10.66.0.0/24", "theirs"],
+                 ["network", "create", "--ipam-driver", "standin", "addressed"]):  # fmt: skip
+        assert "Pool overlaps with other one" in engine.docker(*taken, check=False).err
+        assert "theirs" not in engine.docker("network", "ls").out, "it is not there before its plugin has made it"
+    engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+    with waiting(engine, ["run", "-d", "--name", "held", "--network", "theirs", "busybox", "sleep", "1000"],
+                 ["network", "connect", "addressed", "box"], ["network", "connect", "theirs", "box"]):  # fmt: skip
+        engine.docker("exec", "box", "ip", "address")
+    assert "10.66.0." in engine.docker("exec", "held", "ip", "address", "show", "plug0").out
+    assert "1 packets received" in engine.docker("exec", "box", "ping", "-c1", "-W2", "held").out
+    with engine.stalled():
+        engine.kill9()
+        engine.start()
+        engine.docker("run", "--rm", "busybox", "true")
+
+
+@contextmanager
+def waiting(engine: Plugged, *commands: list[str]) -> Iterator[None]:
+    """These commands wait for the plugin, and nothing else does."""
+    with engine.stalled():
+        engine.forget()
+        clients = [engine.docker_popen(*commands[0])]
+        eventually(lambda: engine.calls(), why="the first of them is with the plugin")
+        clients += [engine.docker_popen(*words) for words in commands[1:]]
+        engine.docker("network", "create", "ours")
+        engine.docker("run", "-d", "--name", "web", "--network", "ours", "-p", "8080:80", "busybox", "sleep", "1000")
+        engine.docker("network", "connect", "bridge", "web")
+        engine.docker("rm", "-f", "web")
+        engine.docker("network", "rm", "ours")
+        yield
+        assert [client.poll() for client in clients] == [None] * len(clients)
+    said = [client.communicate(timeout=30) for client in clients]
+    assert [client.returncode for client in clients] == [0] * len(clients), said

@@ -1,7 +1,7 @@
 """A stand-in for somebody's network plugin: NetworkDriver and IpamDriver on a unix socket. It bridges with veth pairs.
 
 Run as a program in a room: ``python network_plugin.py SOCKET CALLS``. Every call is a line of JSON in CALLS. An option
-``refuse=WORDS`` of a network makes it refuse the network.
+``refuse=WORDS`` of a network makes it refuse the network. While there is a file ``CALLS.stall`` it answers nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import socketserver
 import subprocess
 import sys
+import time
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -31,6 +32,8 @@ class StandIn:
     def answer(self, method: str, body: dict[str, Any]) -> dict[str, Any]:
         with open(self.calls, "a", encoding="utf-8") as file:
             file.write(json.dumps([method, body]) + "\n")
+        while os.path.exists(f"{self.calls}.stall"):
+            time.sleep(0.02)
         found = getattr(self, method.replace(".", "_"), None)
         return found(body) or {} if found is not None else {}
 
@@ -70,6 +73,9 @@ class StandIn:
 
     def NetworkDriver_Leave(self, body: dict[str, Any]) -> None:
         subprocess.run(["ip", "link", "delete", f"ph{body['EndpointID'][:8]}"], capture_output=True)
+
+    def IpamDriver_GetCapabilities(self, body: dict[str, Any]) -> dict[str, Any]:
+        return {"RequiresRequestReplay": True}
 
     def IpamDriver_GetDefaultAddressSpaces(self, body: dict[str, Any]) -> dict[str, Any]:
         return {"LocalDefaultAddressSpace": "here", "GlobalDefaultAddressSpace": "everywhere"}

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from berth.base.errors import Conflict, Forbidden, InvalidArgument, NotFound
+from berth.base.errors import AlreadyExists, Conflict, Forbidden, InvalidArgument, NotFound
 from berth.base.ids import is_hex
 from berth.db.database import Database
 from berth.networks import filters, render
 from berth.networks.creation import plan_network
 from berth.networks.drivers import default
 from berth.networks.ipam.pools import GLOBAL_POOLS
-from berth.networks.records import Endpoint, NetworkRecord, forget_network, save_network
+from berth.networks.records import LOCAL_IPAM, Endpoint, NetworkRecord, forget_network, save_network
 from berth.networks.request import NetworkRequest
 from berth.networks.state import State
 from berth.spec import messages
 from berth.spec.api.networks import Network
+
+if TYPE_CHECKING:
+    from berth.networks.ipam.remote import Pools
 
 
 class Catalog:
@@ -74,20 +77,50 @@ class Catalog:
     async def create(self, asked: NetworkRequest) -> NetworkRecord:
         """Make a network. Raises: AlreadyExists, NotFound (the driver), Forbidden, InvalidArgument, Unsupported,
         ResourceExhausted (the address pools are used up), Unavailable (the cluster store is away)."""
-        cluster = self._state.cluster
-        if cluster is not None and asked.driver == "overlay":
-            return await cluster.create(lambda: self._state.call(self._plan, asked, True))
-        record = await self._state.call(self._create, asked)
+        state = self._state
+        await state.find_driver(asked.driver)
+        if asked.ipam_driver in LOCAL_IPAM:
+            return await self._create(asked)
+        if asked.name in state.networks or asked.name in state.making:
+            raise AlreadyExists(f"network with name {asked.name} already exists")
+        ipam = state.ipam(asked.ipam_driver)
+        given = await state.ask(ipam.name, ipam.fill, asked)
+        try:
+            return await self._create(asked, given)
+        except BaseException:
+            await state.ask(ipam.name, ipam.drop, given)
+            raise
+
+    async def _create(self, asked: NetworkRequest, given: Pools | None = None) -> NetworkRecord:
+        state = self._state
+        if state.cluster is not None and asked.driver == "overlay":
+            return await state.cluster.create(lambda: state.call(self._plan, asked, given, True))
+        record = await state.call(self._reserve, asked, given)
+        driver = state.drivers[record.driver]
+        try:
+            if driver.keeps:
+                await state.ask(driver.name, driver.ensure, record)
+            await state.call(self._appear, record)
+        except BaseException:
+            await state.by(driver, driver.remove, record)
+            raise
+        finally:
+            del state.making[record.name]
         await self._db.write(lambda conn: save_network(conn, record), durable=True)
         return record
 
-    def _plan(self, asked: NetworkRequest, shared: bool = False) -> NetworkRecord:
+    def _plan(self, asked: NetworkRequest, given: Pools | None, shared: bool = False) -> NetworkRecord:
         state = self._state
-        state.find_driver(asked.driver)
         return plan_network(
-            asked, state.drivers, list(state.networks.values()), default.host_networks(state.nl),
-            GLOBAL_POOLS if shared else state.options.pools, state.instance_id, shared=shared, ipam_of=state.ipam_of,
+            asked, state.drivers, [*state.networks.values(), *state.making.values()], default.host_networks(state.nl),
+            GLOBAL_POOLS if shared else state.options.pools, state.instance_id, shared=shared, given=given,
         )  # fmt: skip
+
+    def _reserve(self, asked: NetworkRequest, given: Pools | None) -> NetworkRecord:
+        """Name and subnets are this network's from now on: what makes it may take its time."""
+        record = self._plan(asked, given)
+        self._state.making[record.name] = record
+        return record
 
     def check_free(self, network: NetworkRecord) -> None:
         """Raises: Conflict (its subnets are this host's already)."""
@@ -104,10 +137,8 @@ class Catalog:
         self._state.drivers[record.driver].ensure(record)
         self._state.firewall.reconcile()
 
-    def _create(self, asked: NetworkRequest) -> NetworkRecord:
+    def _appear(self, record: NetworkRecord) -> None:
         state = self._state
-        record = self._plan(asked)
-        driver = state.drivers[record.driver]
         try:
             state.networks[record.name] = record
             state.addresses.open(record)
@@ -115,11 +146,7 @@ class Catalog:
         except BaseException:
             state.networks.pop(record.name, None)
             state.addresses.forget(record.id)
-            driver.remove(record)
-            if record.remote_ipam:
-                state.ipam_of(record).drop(record)
             raise
-        return record
 
     async def remove(self, network: NetworkRecord) -> None:
         """Unmake a network. Raises: Forbidden (predefined, or in use, on another host too), Unavailable (no cluster store)."""
@@ -133,13 +160,22 @@ class Catalog:
             await self._state.cluster.remove(network)
             return
         await self._db.write(lambda conn: forget_network(conn, network.id))
-        await self._state.call(self.unmake, network)
+        state = self._state
+        await state.call(self.unmake, network)
+        driver = state.drivers[network.driver]
+        if driver.keeps:
+            await state.ask(driver.name, driver.remove, network)
+        if network.remote_ipam:
+            from berth.networks.ipam.remote import Pools
+
+            ipam = state.ipam(network.ipam_driver)
+            await state.ask(ipam.name, ipam.drop, Pools(network.subnets, network.pools))
 
     def unmake(self, network: NetworkRecord) -> None:
         """The reverse of ``make``; it is nobody's any more. On the worker thread."""
         self._state.networks.pop(network.name, None)
         self._state.addresses.forget(network.id)
         self._state.firewall.reconcile()
-        self._state.drivers[network.driver].remove(network)
-        if network.remote_ipam:
-            self._state.ipam_of(network).drop(network)
+        driver = self._state.drivers[network.driver]
+        if not driver.keeps:
+            driver.remove(network)

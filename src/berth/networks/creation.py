@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
@@ -19,17 +19,18 @@ from berth.networks.records import NetworkRecord, Subnet
 from berth.networks.request import NetworkRequest
 
 if TYPE_CHECKING:
-    from berth.networks.ipam.remote import RemoteIpam
+    from berth.networks.ipam.remote import Pools
 
 
 def plan_network(
     asked: NetworkRequest, drivers: dict[str, Driver], others: Sequence[NetworkRecord], in_use: Iterable[AnyNetwork],
-    pools: Sequence[Pool], instance_id: str, *, shared: bool = False, ipam_of: Callable[[NetworkRecord], RemoteIpam],
+    pools: Sequence[Pool], instance_id: str, *, shared: bool = False, given: Pools | None = None,
 ) -> NetworkRecord:  # fmt: skip
     """The network as it shall be. ``in_use``: subnets of the host, for networks that nobody chose a subnet for.
 
     Raises: AlreadyExists (the name), NotFound (the driver), Forbidden (a subnet overlaps), ResourceExhausted (the pools are
-    used up), InvalidArgument, Unsupported. ``shared``: it spans hosts; its gateways follow from the blocks that each host takes.
+    used up), InvalidArgument, Unsupported. ``given``: what an IPAM plugin gave.
+    ``shared``: it spans hosts; its gateways follow from the blocks that each host takes.
     """
     if any(other.name == asked.name for other in others):
         raise AlreadyExists(f"network with name {asked.name} already exists")
@@ -43,8 +44,8 @@ def plan_network(
         subnets_asked=bool(asked.subnets), shared=shared,
     )  # fmt: skip
     driver.plan(asked, network, others)
-    if network.remote_ipam:
-        ipam_of(network).fill(asked, network)
+    if given is not None:
+        network.subnets, network.pools = given.subnets, given.ids
     elif driver.addressed and asked.ipam_driver != "null":
         network.subnets = _subnets(asked, others, list(in_use), (*pools, ula_pool(instance_id)))
         network.gateways_asked = {s.subnet: s.gateway for s in network.subnets if shared and s.gateway}

@@ -59,7 +59,7 @@ class Plugs:
         """The addresses are a remote IPAM driver's."""
         ep.check_settings(network, asked)
         wished, state = asked.get("IPAMConfig") or {}, self._state
-        ipam, got = state.ipam_of(network), list[tuple[str, int]]()
+        ipam, got = state.ipam(network.ipam_driver), list[tuple[str, int]]()
         try:
             for version, subnet in ((4, network.v4), (6, network.v6)):
                 if subnet is not None:
@@ -67,11 +67,11 @@ class Plugs:
                         str(wished.get(f"IPv{version}Address") or ""),
                         str(asked.get("MacAddress") or member.mac),
                     )
-                    got.append(await state.call(ipam.acquire, network, version, wanted, mac))
+                    got.append(await state.ask(ipam.name, ipam.acquire, network, version, wanted, mac))
             return self._allocate(member, network, asked, beside, got)
         except BaseException:
             for address, _length in got:
-                await state.call(ipam.release, network, address)
+                await state.ask(ipam.name, ipam.release, network, address)
             raise
 
     def _allocate(
@@ -140,12 +140,20 @@ class Plugs:
         if chosen:
             if any(e.names for e in chosen):
                 self._state.servers[chosen[0].container_id] = tuple(servers)
+            for endpoint in chosen:
+                driver = self._state.driver_of(endpoint)
+                if driver.keeps:
+                    await self._state.ask(
+                        driver.name, driver.attach, self._state.network_of(endpoint), endpoint, inside.netns_fd
+                    )
             await self._state.call(self._attach, chosen, inside)
 
     def _attach(self, endpoints: list[Endpoint], inside: Sandbox) -> None:
+        """Plugins have done their part."""
         state = self._state
         for endpoint in endpoints:
-            state.driver_of(endpoint).attach(state.network_of(endpoint), endpoint, inside.netns_fd)
+            if not state.driver_of(endpoint).keeps:
+                state.driver_of(endpoint).attach(state.network_of(endpoint), endpoint, inside.netns_fd)
         ep.choose_routes(endpoints)  # a plugin has told its gateway now
         for endpoint in endpoints:
             sandbox.configure(endpoint, inside)
@@ -165,7 +173,7 @@ class Plugs:
         """
         if endpoint.names:
             self._state.servers.setdefault(endpoint.container_id, tuple(servers))
-        await self._state.call(self._connect, endpoint, list(beside), pid)
+        await self._state.by(self._state.driver_of(endpoint), self._connect, endpoint, list(beside), pid)
         try:
             await self._ports.publish([*beside, endpoint], wishes)
         except BaseException:
@@ -173,19 +181,23 @@ class Plugs:
             raise
 
     def _connect(self, endpoint: Endpoint, beside: list[Endpoint], pid: int) -> None:
-        driver, network = self._state.driver_of(endpoint), self._state.network_of(endpoint)
-        ends = [*beside, endpoint]
+        """On the thread of the endpoint's driver."""
         with sandbox.open_sandbox(pid) as inside:
+            driver, network = self._state.driver_of(endpoint), self._state.network_of(endpoint)
             driver.attach(network, endpoint, inside.netns_fd)
-            try:
-                sandbox.configure(endpoint, inside)
-                if ep.choose_routes(ends):
-                    sandbox.replace_routes(ends, ends, inside)
-                self._name(endpoint, beside, inside)
-                self._state.plugged.add(endpoint.id)
-            except BaseException:
-                driver.detach(network, endpoint, inside)
-                raise
+            self._state.here(self._configure, endpoint, beside, inside)
+
+    def _configure(self, endpoint: Endpoint, beside: list[Endpoint], inside: Sandbox) -> None:
+        ends = [*beside, endpoint]
+        try:
+            sandbox.configure(endpoint, inside)
+            if ep.choose_routes(ends):
+                sandbox.replace_routes(ends, ends, inside)
+            self._name(endpoint, beside, inside)
+            self._state.plugged.add(endpoint.id)
+        except BaseException:
+            self._state.driver_of(endpoint).detach(self._state.network_of(endpoint), endpoint, inside)
+            raise
 
     def _name(self, endpoint: Endpoint, beside: list[Endpoint], inside: Sandbox) -> None:
         ident, state = endpoint.container_id, self._state
@@ -240,20 +252,17 @@ class Plugs:
     async def ended(self, endpoints: Sequence[Endpoint]) -> None:
         """Whoever else keeps networks or addresses is told that these endpoints are gone."""
         state = self._state
-        known = [e for e in endpoints if e.network_name in state.networks]
-        kept = [e for e in known if state.driver_of(e).keeps or state.network_of(e).remote_ipam]
-        if kept:
-            await state.call(self._leave, kept)
-
-    def _leave(self, endpoints: list[Endpoint]) -> None:
-        """Plugins are told that endpoints are gone."""
-        state = self._state
         for endpoint in endpoints:
-            network = state.network_of(endpoint)
-            state.driver_of(endpoint).leave(network, endpoint)
+            network = state.networks.get(endpoint.network_name)
+            if network is None:
+                continue
+            driver = state.driver_of(endpoint)
+            if driver.keeps:
+                await state.ask(driver.name, driver.leave, network, endpoint)
             if network.remote_ipam:
+                ipam = state.ipam(network.ipam_driver)
                 for address in endpoint.addresses:
-                    state.ipam_of(network).release(network, address)
+                    await state.ask(ipam.name, ipam.release, network, address)
 
     def _withdraw(self, endpoints: list[Endpoint], ended: bool) -> None:
         state = self._state

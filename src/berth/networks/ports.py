@@ -60,8 +60,8 @@ class Ports:
         if remote is not None and self._state.driver_of(remote).keeps:
             driver = cast("RemoteDriver", self._state.driver_of(remote))
             bindings = {key: list(found) for key, found in wishes.bindings.items() if found}
-            await self._state.call(
-                driver.program, self._state.network_of(remote), remote, bindings, list(wishes.exposed)
+            await self._state.ask(
+                driver.name, driver.program, self._state.network_of(remote), remote, bindings, list(wishes.exposed)
             )
         endpoint = ep.publisher(endpoints, lambda name: self._state.drivers[name].publishes)
         holder = next((e for e in endpoints if e.published), endpoint)

@@ -11,6 +11,9 @@ from typing import Any
 
 import msgspec
 
+LOCAL_IPAM = ("default", "null")
+"""Every other IPAM driver is a plugin."""
+
 
 class Subnet(msgspec.Struct):
     """One block of addresses of a network. ``ip_range`` is where unasked-for addresses come from, "" for all of it."""
@@ -108,7 +111,7 @@ class NetworkRecord(msgspec.Struct):
     @property
     def remote_ipam(self) -> bool:
         """Its addresses come from a plugin."""
-        return self.ipam_driver not in ("default", "null")
+        return self.ipam_driver not in LOCAL_IPAM
 
     @property
     def versions_here(self) -> set[int]:

@@ -62,7 +62,8 @@ def configure(endpoint: Endpoint, sandbox: Sandbox) -> None:
             _sysctls(endpoint, sandbox.netns_fd)
         with Netlink(fd=sandbox.rtnl_fd) as nl:
             index = link.get_link(nl, endpoint.ifname).ifindex
-            nl.ask(link.set_link(index, up=True), *_addresses(endpoint, index), *_routes(endpoint, index))
+            routes = (*_default_routes(endpoint, index), *_static_routes(endpoint, index))
+            nl.ask(link.set_link(index, up=True), *_addresses(endpoint, index), *routes)
     except OSError as err:
         raise from_oserror(err, f"configure {endpoint.ifname} of container {endpoint.container_name}") from err
 
@@ -75,12 +76,15 @@ def _addresses(endpoint: Endpoint, index: int) -> Iterator[Request]:
         yield inet.add_address(index, endpoint.ipv6, endpoint.prefix_len6)
 
 
-def _routes(endpoint: Endpoint, index: int) -> Iterator[Request]:
+def _default_routes(endpoint: Endpoint, index: int) -> Iterator[Request]:
     for wanted, gateway in ((endpoint.routes4, endpoint.gateway), (endpoint.routes6, endpoint.gateway6)):
         if wanted and gateway in ON_LINK:
             yield inet.add_route("", 0, oif=index, family=ON_LINK[gateway])
         elif wanted:
             yield inet.add_route("", 0, gateway=gateway, oif=index)
+
+
+def _static_routes(endpoint: Endpoint, index: int) -> Iterator[Request]:
     for destination, next_hop in endpoint.static_routes:
         network, _, length = destination.partition("/")
         yield inet.add_route(network, int(length or (128 if ":" in network else 32)), gateway=next_hop, oif=index)
@@ -94,7 +98,7 @@ def replace_routes(before: list[Endpoint], after: list[Endpoint], sandbox: Sandb
                 for gateway in filter(None, (endpoint.gateway, endpoint.gateway6)):
                     _drop_route(nl, gateway, endpoint.ifname)
             for endpoint in after:
-                requests = list(_routes(endpoint, link.get_link(nl, endpoint.ifname).ifindex))
+                requests = list(_default_routes(endpoint, link.get_link(nl, endpoint.ifname).ifindex))
                 if requests:
                     nl.ask(*requests)
         except OSError as err:

@@ -17,7 +17,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from berth.base.clock import now_ns
-from berth.base.errors import Forbidden, InvalidArgument, NotFound
+from berth.base.errors import BerthError, Forbidden, InvalidArgument, NotFound
 from berth.base.ids import new_id
 from berth.base.layout import Layout
 from berth.db.database import Database
@@ -93,6 +93,7 @@ class NetworkService:
         netd = NetdLink(layout.netd, instance_id, self._start_netd_now if start_netd is not None else None)
         self._state = State(instance_id, options, netd, cluster)
         self._healing = Healing(self._state)
+        self._telling: asyncio.Task[None] | None = None
         self._catalog = catalog = Catalog(self._state, db)
         self.resolve, self.find, self.inspect, self.list_ = (
             catalog.resolve, catalog.find, catalog.inspect, catalog.list_,
@@ -202,10 +203,32 @@ class NetworkService:
 
         gone = await self._db.write(forget)
         await self._state.call(self._adopt, live, pid_of)
-        await self._plugs.ended(gone)
+        self._tell_plugins(gone)
         self._healing.start()
         if self._state.cluster is not None:
             await self._state.cluster.start(Parts.of(self._state, self._db, self._catalog))
+
+    def _tell_plugins(self, gone: list[Endpoint]) -> None:
+        """What they must know of an engine that has started. None of them keeps it from serving: each has a thread of its own,
+        where later calls come after these."""
+
+        async def tell() -> None:
+            for network in [n for n in self._state.networks.values() if n.remote_ipam]:
+                await self._replay(network)
+            await self._plugs.ended(gone)
+
+        if gone or any(n.remote_ipam for n in self._state.networks.values()):
+            self._telling = asyncio.get_running_loop().create_task(tell(), name="plugins of networks")
+
+    async def _replay(self, network: NetworkRecord) -> None:
+        ipam = self._state.ipam(network.ipam_driver)
+        own = [e for e in self._state.live.values() if e.network_id == network.id]
+        taken = [(address, e.mac) for e in own for address in e.addresses]
+        try:
+            if await self._state.ask(ipam.name, ipam.replay, network, taken):
+                await self._db.write(lambda conn: save_network(conn, network))
+        except BerthError as err:
+            log.error("network %s: its addresses are not known to plugin %s: %s", network.name, ipam.name, err)
 
     def _adopt(self, live: list[Endpoint], pid_of: Callable[[str], int]) -> None:
         state = self._state
@@ -228,6 +251,8 @@ class NetworkService:
         """
         state = self._state
         self._healing.stop()
+        if self._telling is not None:
+            self._telling.cancel()
         if state.cluster is not None:
             await state.cluster.stop()
         if not any(state.driver_of(e).addressed for e in state.live.values()):

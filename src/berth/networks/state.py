@@ -7,6 +7,7 @@ one that the other side may change, but over a copy of it.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from berth.networks.cluster.service import Cluster
     from berth.networks.ipam.remote import RemoteIpam
     from berth.plugins.client import Plugins
+    from berth.plugins.worker import Worker
 
 T = TypeVar("T")
 
@@ -57,26 +59,51 @@ class State:
         self.addresses = AddressBook()
         self.servers: dict[str, tuple[str, ...]] = {}  # --dns by container that is served names
         self.forwarding = Forwarding(netd.directory, guards=not options.ip_forward_no_drop)
-        self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="networks")
+        self.making: dict[str, NetworkRecord] = {}  # by name: planned, not there yet
+        self.thread = ThreadPoolExecutor(1, "networks", initializer=self._began)
+        self._ident = 0
+        self._workers: dict[str, Worker] = {}
+
+    def _began(self) -> None:
+        self._ident = threading.get_ident()
 
     async def call(self, work: Callable[..., T], *args: Any) -> T:
         """On the networks' worker thread: every system call is made there, never on the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.thread, work, *args)
 
-    def find_driver(self, name: str) -> Driver:
-        """The driver of this name: one of ours, or a plugin, which is activated. On the worker thread.
+    async def ask(self, plugin: str, work: Callable[..., T], *args: Any) -> T:
+        """On the thread of that plugin's own: one that does not answer holds up nobody else."""
+        if plugin not in self._workers:
+            from berth.plugins.worker import Worker
+
+            self._workers[plugin] = Worker(plugin)
+        return await asyncio.wrap_future(self._workers[plugin].submit(work, *args))
+
+    async def by(self, driver: Driver, work: Callable[..., T], *args: Any) -> T:
+        """On the thread where this driver's calls are made."""
+        return await (self.ask(driver.name, work, *args) if driver.keeps else self.call(work, *args))
+
+    def here(self, work: Callable[..., T], *args: Any) -> T:
+        """On the networks' worker thread, from there or from a plugin's: the kernel is spoken to on one thread alone."""
+        if threading.get_ident() == self._ident:
+            return work(*args)
+        return self.thread.submit(work, *args).result()
+
+    async def find_driver(self, name: str) -> Driver:
+        """The driver of this name: one of ours, or a plugin, which is activated.
 
         Raises: NotFound in Docker's words, BerthError of what the plugin says.
         """
-        if name not in self.drivers:
-            self.drivers[name] = self.remote_driver(name, activate=True)
-        return self.drivers[name]
+        known = self.drivers.get(name)
+        if known is not None:
+            return known
+        return self.drivers.setdefault(name, await self.ask(name, lambda: self.remote_driver(name, activate=True)))
 
     def remote_driver(self, name: str, *, activate: bool) -> Driver:
         """A plugin's, asked for nothing yet without ``activate``."""
         from berth.networks.drivers.remote import RemoteDriver
 
-        found = RemoteDriver(self.nl, name, self.plugins)
+        found = RemoteDriver(self.nl, name, self.plugins, self.here)
         if activate:
             found.activate()
         return found
@@ -88,11 +115,11 @@ class State:
 
         return Plugins()
 
-    def ipam_of(self, network: NetworkRecord) -> RemoteIpam:
-        """The plugin that a network's addresses come from."""
+    def ipam(self, name: str) -> RemoteIpam:
+        """The plugin that addresses come from; asked on its own thread."""
         from berth.networks.ipam.remote import RemoteIpam
 
-        return RemoteIpam(self.plugins, network.ipam_driver)
+        return RemoteIpam(self.plugins, name)
 
     def desired(self) -> Table:
         """The firewall table as it should be now."""

@@ -1,6 +1,7 @@
 """Plugins: programs of others that an engine asks, by Docker's plugin protocol. Floor 3; networks use it, volumes may.
 
     discovery.py   where a plugin of a name is: sockets, .spec and .json files
+    worker.py      ``Worker``: the thread that a plugin is asked on
     client.py      ``Plugin``: one plugin, activated, asked; ``Plugins``: all of them by name
 
     <sockets>/NAME.sock, <sockets>/NAME/NAME.sock     /run/docker/plugins

@@ -9,7 +9,8 @@ repeated at every start of the daemon: what is right is left as it is, so traffi
 from IPAM, routes and addresses inside the container are set by ``sandbox.configure``: a driver only gives the container an
 interface of the endpoint's name and MAC. Published ports and firewall rules are asked for where ``publishes`` says so.
 
-Every call but ``plan`` and ``join`` runs on the networks' worker thread and may block.
+Every call but ``plan`` and ``join`` runs on the networks' worker thread and may block; where ``keeps`` says so, ``ensure``,
+``remove``, ``attach`` and ``leave`` on the thread of its plugin.
 """
 
 from __future__ import annotations

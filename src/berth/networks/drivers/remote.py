@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from berth.base.errors import BerthError, Conflict, InvalidArgument, NotFound, from_oserror
@@ -35,17 +35,19 @@ _PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 
 
 class RemoteDriver:
-    """Behind the contract of ``contract.Driver``. It is looked for at each call: a plugin may come and go."""
+    """Behind the contract of ``contract.Driver``, on its plugin's thread; ``here`` asks the kernel on the networks' one. The
+    plugin is looked for at each call: it may come and go."""
 
     publishes = False
     addressed = True
     keeps = True
 
-    def __init__(self, nl: Netlink, name: str, plugins: Plugins) -> None:
+    def __init__(self, nl: Netlink, name: str, plugins: Plugins, here: Callable[..., None]) -> None:
         self.name = name
         self.scope = "local"
         self._nl = nl
         self._plugins = plugins
+        self._here = here
         self._planned: set[str] = set()
 
     def activate(self) -> None:
@@ -126,7 +128,7 @@ class RemoteDriver:
                 (str(route["Destination"]), str(route.get("NextHop") or ""))
                 for route in answer.get("StaticRoutes") or ()
             ]
-            self._move_in(source, endpoint, netns_fd)
+            self._here(self._move_in, source, endpoint, netns_fd)
         except BaseException:
             self._tell("Leave", names)
             raise
