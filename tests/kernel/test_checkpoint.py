@@ -273,6 +273,44 @@ def test_a_joined_network_stays_outside_of_the_dump() -> None:
         assert os.readlink(f"/proc/{pid}/ns/net") == os.readlink(f"/proc/{owner.pid}/ns/net")
 
 
+def test_in_a_user_namespace_and_with_a_filter() -> None:
+    with Counter() as counter:
+        ids = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        linux = counter.config["linux"]
+        linux["namespaces"].append({"type": "user"})
+        linux.update(uidMappings=ids, gidMappings=ids)
+        no_folders = {"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}
+        linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [no_folders]}
+        os.chmod(counter.home, 0o755)
+        for folder, _, names in os.walk(counter.rootfs):
+            for name in (".", *names):
+                os.lchown(os.path.join(folder, name), 100000, 100000)
+        counter.begin()
+        counter.checkpoint()
+        at_rest = counter.count
+        pid = counter.restore(counter.name)
+        counter.goes_on(at_rest)
+        assert Path(f"/proc/{pid}/uid_map").read_text().split() == ["0", "100000", "65536"]
+        assert "Seccomp:\t2" in Path(f"/proc/{pid}/status").read_text()
+        assert counter.sh("mkdir /new").code != 0
+
+
+def test_hooks_run_in_the_restored_namespaces() -> None:
+    with Counter() as counter:
+        kinds = ("prestart", "createRuntime", "poststop")
+        counter.config["hooks"] = {
+            kind: [{"path": "/bin/sh", "args": ["sh", "-c", f"cat >> {counter.home}/{kind}"]}] for kind in kinds
+        }
+        counter.begin()
+        counter.checkpoint()
+        first = {kind: len(Path(counter.home, kind).read_text()) for kind in kinds}
+        pid = counter.restore(counter.name)
+        for kind in kinds[:2]:
+            state = json.JSONDecoder().raw_decode(Path(counter.home, kind).read_text()[first[kind] :])[0]
+            assert (state["id"], state["pid"]) == (counter.name, pid)
+        assert Path(counter.home, "poststop").exists()
+
+
 def test_a_paused_one_is_restored_running() -> None:
     with Counter() as counter:
         counter.begin()

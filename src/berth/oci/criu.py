@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -164,6 +165,7 @@ class Restoring:
                 self.console = fd
             hooks(name, pid, fd)
 
+        _let_in(self.images, self.found.spec)
         with ExitStack() as held:
             stage = self._stage(held)
             streams = self._streams(held)
@@ -215,6 +217,16 @@ class Restoring:
         return [(number, self.options.text(name)) for number, name in pairs if self.options.text(name)]
 
 
+def _let_in(images: str, spec: Mapping[str, Any]) -> None:
+    """In a user namespace the restored init reads images with and without being its root: that one's group may read too."""
+    for entry in (spec.get("linux") or {}).get("gidMappings") or ():
+        if entry["containerID"] == 0:
+            for folder in (images, os.path.join(images, "parent")):  # CRIU's link to the earlier ones
+                if os.path.isdir(folder):
+                    os.chown(folder, -1, entry["hostID"])
+                    os.chmod(folder, stat.S_IMODE(os.stat(folder).st_mode) | 0o050)
+
+
 def _move_in(pid: int, group: cgroups.Cgroup) -> list[Field]:
     """CRIU goes into the container's group, its children with it; the groups of the images become that one.
 
@@ -248,7 +260,8 @@ def _last_errors(path: str) -> str:
     """The last two errors of the log before it says that all failed: the cause, and most often what failed therefore."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            lines = [line.strip() for line in file if " Error (" in line and not line.rstrip().endswith("FAILED.")]
+            lines = [line.strip() for line in file if " Error (" in line]
     except OSError:
         return ""
-    return "; ".join(line.partition(" Error ")[2] for line in lines[-2:])
+    end = next((at for at, line in enumerate(lines) if line.endswith("FAILED.")), len(lines))
+    return "; ".join(line.partition(" Error ")[2] for line in lines[:end][-2:])

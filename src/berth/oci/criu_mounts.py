@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from berth.kernel import cgroups
 from berth.kernel.files import ensure_in_root
 from berth.oci import mounts, namespaces
+from berth.oci.stage import DEVICES
 
 _CGROUP_TYPES = ("cgroup", "cgroup2")
 _OCTAL = re.compile(r"\\([0-7]{3})")
@@ -70,7 +71,11 @@ def _is_bound(place: str, entries: Sequence[mounts.Entry]) -> bool:
 def sources(spec: Mapping[str, Any], group: cgroups.Cgroup) -> dict[str, str]:
     """What of the host stands at which place, by the config: more than was mounted does not hurt. Raises: OSError."""
     linux = spec.get("linux") or {}
-    found = {str(device["path"]): str(device["path"]) for device in linux.get("devices") or ()}
+    devices = (
+        *(f"/dev/{name}" for name, _, _ in DEVICES),
+        *(str(device["path"]) for device in linux.get("devices") or ()),
+    )
+    found = {path: path for path in devices}  # bound from the host where a user namespace may make none
     found.update(dict.fromkeys(map(str, linux.get("maskedPaths") or ()), "/dev/null"))
     for entry in mounts.entries_of(spec):
         if entry.bind:

@@ -197,7 +197,10 @@ def describe_streams() -> list[str]:
 
 
 def _describe(fd: int) -> str:
-    info = os.fstat(fd)
+    try:
+        info = os.fstat(fd)
+    except OSError:
+        return ""  # it is closed
     if not stat.S_ISREG(info.st_mode):
         return os.readlink(f"/proc/self/fd/{fd}")
     with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
