@@ -20,8 +20,6 @@ sys.path[:0] = [str(HOME / "tests"), str(HOME)]
 from harness import cli, golden  # noqa: E402
 from harness.images import busybox_archive  # noqa: E402
 
-CORPORA = ("corpus.toml", "templates.toml")
-
 
 def client() -> str:
     """The room's own docker CLI where it has been unpacked, else the machine's."""
@@ -41,9 +39,8 @@ def main() -> int:
     versions = cli.run(
         [docker, "version", "--format", "{{.Client.Version}} {{.Server.Version}}"], env=environ
     ).out.split()
-    for name in CORPORA:
-        if (golden.FOLDER / name).exists():
-            record(name, docker, environ, versions, set(sys.argv[1:]))
+    for name in golden.CORPORA:
+        record(name, docker, environ, versions, set(sys.argv[1:]))
     return 0
 
 

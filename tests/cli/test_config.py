@@ -119,9 +119,19 @@ def test_plugins(home: Home, tmp_path: Path) -> None:
     found = home.berth("hello", "world", "--flag", check=False)
     assert (found.code, found.out) == (7, "hello hello world --flag\n")
     assert home.berth("extra").out == "extra extra\n"
-    assert "  hello*      greets (V, 1.0)\n" in home.berth("--help").out
-    assert "nothing" not in home.berth("--help").out
+    help_ = home.berth("--help").out
+    assert "  hello*      greets\n" in help_
+    assert "Invalid Plugins:\n  nothing     failed to fetch metadata: exit status 1\n" in help_
     assert home.berth("nothing", check=False).code == 1
+
+
+def test_a_plugin_completes_its_own_words(home: Home) -> None:
+    answer = """[ "$1" = __complete ] && { shift; printf '%s\\tsaid\\n' "$@"; echo :6; }\n"""
+    home.program("cli-plugins/docker-hello", _METADATA + answer)
+    home.program("cli-plugins/docker-silent", _METADATA)
+    assert home.berth("__complete", "hello", "up", "").out == "hello\tsaid\nup\tsaid\n\tsaid\n:6\n"
+    assert home.berth("__complete", "silent", "").out == ":1\n"
+    assert home.berth("__complete", "hel").out == "hello\tgreets\n:4\n"
 
 
 def test_credentials_by_a_helper(home: Home) -> None:

@@ -17,7 +17,7 @@ from harness import cli, golden
 from harness.daemon import Daemon
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
-_GROUPS = [(name, group.name) for name in ("corpus.toml", "templates.toml") for group in golden.load(name)[0]]
+_GROUPS = [(name, group.name) for name in golden.CORPORA for group in golden.load(name)[0]]
 
 
 def _differences() -> dict[str, dict[str, Any]]:
@@ -63,7 +63,7 @@ def test_as_docker(golden_engine: Daemon, corpus: str, name: str) -> None:
 def test_every_difference_is_of_a_case() -> None:
     """A difference whose case is gone, or is Docker's now, has to go too."""
     known: dict[str, list[golden.Outcome]] = {}
-    for corpus in ("corpus.toml", "templates.toml"):
+    for corpus in golden.CORPORA:
         recorded = json.loads((golden.FOLDER / corpus.replace(".toml", ".json")).read_text(encoding="utf-8"))
         for group, entries in recorded["outcomes"].items():
             for e in entries:

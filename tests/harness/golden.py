@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from harness import cli
 from harness.search_index import SearchIndex
 
+CORPORA = ("corpus.toml", "templates.toml", "settings.toml")
 FOLDER = Path(__file__).resolve().parent.parent / "cli" / "golden"
 
 
@@ -83,7 +84,10 @@ def run_group(
         prepare(line)
     with tempfile.TemporaryDirectory(prefix="golden") as folder, SearchIndex() if group.searches else nullcontext():
         for name, content in files.items():
-            (Path(folder) / name).write_text(content, encoding="utf-8")
+            path = Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+            path.chmod(0o755 if content.startswith("#!") else 0o644)
         for case in group.cases:
             env = {**environ, **dict(case.env)}
             found = cli.run([*client, *case.words], env=env, stdin=case.stdin, check=False, cwd=folder)

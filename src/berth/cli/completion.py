@@ -61,10 +61,26 @@ def complete(words: Sequence[str], top: Flags) -> tuple[Candidates, int]:
         name, rest = f"{name} {rest[0]}", rest[1:]
     whole = catalog.find(name)
     if whole is None:
-        return [], NO_FILES
+        return _of_plugin(name, [*rest, last])
     module, key, _ = catalog.COMMANDS[whole]
     command: Command = __import__(f"berth.cli.commands.{module}", fromlist=["COMMANDS"]).COMMANDS[key]
     return _in_command(command, rest, last, top)
+
+
+def _of_plugin(name: str, words: Sequence[str]) -> tuple[Candidates, int]:
+    """What a CLI plugin says fits its own words."""
+    from berth.base import spawn
+    from berth.cli import plugins
+    from berth.cli.completion_names import PATIENCE_S
+
+    plugin = plugins.find(name)
+    if plugin is None:
+        return [], NO_FILES
+    done = spawn.run([plugin.path, "__complete", name, *words], timeout_s=PATIENCE_S)
+    *lines, last = done.stdout.decode("utf-8", "replace").splitlines() or [""]
+    if not last.startswith(":") or not last[1:].isdecimal():
+        return [], ERROR
+    return [(word, line) for word, _, line in (text.partition("\t") for text in lines)], int(last[1:])
 
 
 def _complete_flags(words: Sequence[str], known: Sequence[Flag]) -> bool:
@@ -187,7 +203,7 @@ def _top_words() -> Candidates:
     found = [(word, catalog.COMMANDS[target][2]) for word, target in catalog.SHORT.items()]
     found += [(name, entry[2]) for name, entry in catalog.COMMANDS.items() if " " not in name]
     found += list(catalog.GROUPS.items())
-    found += [(plugin.name, plugin.line) for plugin in plugins.list_()]
+    found += [(plugin.name, plugin.line) for plugin in plugins.list_() if not plugin.wrong]
     return sorted(found)
 
 

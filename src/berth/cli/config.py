@@ -50,7 +50,40 @@ def _read(path: str) -> dict[str, Any]:
     except ValueError as err:
         print(f"WARNING: Error parsing config file ({path}): {err}", file=sys.stderr)
         return {}
+    wrong = _misfit(found)
+    if wrong:
+        print(f"WARNING: Error parsing config file ({path}): json: cannot unmarshal {wrong}", file=sys.stderr)
     return found if isinstance(found, dict) else {}
+
+
+_WORDS = "map[string]string"
+_TYPES = {
+    **dict.fromkeys(
+        "psFormat imagesFormat networksFormat pluginsFormat volumesFormat statsFormat detachKeys credsStore servicesFormat "
+        "tasksFormat secretFormat configFormat nodesFormat currentContext serviceInspectFormat".split(), "string",
+    ),
+    **dict.fromkeys(("HttpHeaders", "credHelpers", "aliases"), _WORDS), "auths": "map[string]types.AuthConfig",
+    "proxies": "map[string]configfile.ProxyConfig", "plugins": "map[string]map[string]string",
+    "cliPluginsExtraDirs": "[]string", "pruneFilters": "[]string",
+}  # fmt: skip
+"""A setting → its type, as docker tells it."""
+
+
+def _misfit(found: Any) -> str:
+    """What does not have the type that it should have, in the words of Go's decoder; "" for nothing."""
+    if not isinstance(found, dict):
+        return f"{_kind(found)} into Go value of type configfile.ConfigFile"
+    for name, value in found.items():
+        wanted = _TYPES.get(name)
+        if wanted and value is not None and _kind(value) != {"s": "string", "m": "object", "[": "array"}[wanted[0]]:
+            return f"{_kind(value)} into Go struct field ConfigFile.{name} of type {wanted}"
+    return ""
+
+
+def _kind(value: Any) -> str:
+    """What JSON calls a value."""
+    kinds: dict[type, str] = {bool: "bool", str: "string", dict: "object", list: "array"}
+    return kinds.get(type(value), "number")
 
 
 def text(name: str) -> str:

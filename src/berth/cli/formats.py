@@ -27,12 +27,16 @@ def parse(format_: str, *, name: str = "", strict: bool = False, what: str = "te
         raise Failed(f"{what}: {err.message}", UNUSABLE) from err
 
 
-def print_list(found: list[Any], *, compact: bool) -> None:
-    """What ``inspect`` prints without a template: a JSON array, on one line for ``--format json``."""
+def print_list(found: list[Any], *, compact: bool, html: bool = False) -> None:
+    """What ``inspect`` prints without a template: a JSON array, on one line for ``--format json``.
+
+    ``html``: as Go's encoder writes it when it is not told otherwise, ``<>&`` escaped.
+    """
     import json
 
     shape: dict[str, Any] = {"separators": (",", ":")} if compact else {"indent": 4}
-    print(json.dumps(found, ensure_ascii=False, **shape) if found else "[]")
+    text = json.dumps(found, ensure_ascii=False, **shape) if found else "[]"
+    print(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026") if html else text)
 
 
 def print_each(template: Template, values: Iterable[Any], *, what: str = "template parsing error: ") -> None:

@@ -16,8 +16,8 @@ _NARROWEST = 24
 """A description narrower than this is set below its flag."""
 
 
-def top(program: str, global_flags: Sequence[Flag], plugins: dict[str, str]) -> str:
-    """``berth --help``. ``plugins``: CLI plugins found → their line."""
+def top(program: str, global_flags: Sequence[Flag], plugins: dict[str, str], invalid: dict[str, str]) -> str:
+    """``berth --help``. ``plugins``: CLI plugins found → their line; ``invalid``: what is wrong with others."""
     words = {**catalog.SHORT, **{name: name for name in catalog.COMMANDS if " " not in name}}
     lines = [f"Usage:  {program} [OPTIONS] COMMAND", "", "A self-sufficient runtime for containers", ""]
     common = [word for word in catalog.COMMON if word in words]
@@ -26,6 +26,8 @@ def top(program: str, global_flags: Sequence[Flag], plugins: dict[str, str]) -> 
     lines += ["Management Commands:", *(_row(name, groups[name]) for name in sorted(groups)), ""]
     rest = sorted(word for word in words if word not in common and words[word] not in catalog.HIDDEN)
     lines += ["Commands:", *(_row(word, catalog.COMMANDS[words[word]][2]) for word in rest), ""]
+    if invalid:
+        lines += ["Invalid Plugins:", *(_row(name, why) for name, why in invalid.items()), ""]
     lines += ["Global Options:", flags_block(global_flags), ""]
     return "\n".join([*lines, f"Run '{program} COMMAND --help' for more information on a command."])
 

@@ -105,20 +105,23 @@ def _keep(top: Flags) -> None:
 def _top_help() -> int:
     from berth.cli import help, plugins
 
-    found = {plugin.name: plugin.line for plugin in plugins.list_()}
-    print(help.top(PROGRAM, GLOBAL, found))
+    found = plugins.list_()
+    lines = {plugin.name: plugin.line for plugin in found if not plugin.wrong}
+    print(help.top(PROGRAM, GLOBAL, lines, {plugin.name: plugin.wrong for plugin in found if plugin.wrong}))
     return 0
 
 
 def _dispatch(top: Flags, words: list[str]) -> int:
     name, rest = top.args[0], top.args[1:]
     if name == "help":
-        if rest[0] not in catalog.GROUPS and catalog.find(rest[0]) is None and not _plugin(rest[0]):
-            print(f"unknown help topic: {' '.join(rest)}", file=sys.stderr)
-            return 1
+        if rest[0] not in catalog.GROUPS and catalog.find(rest[0]) is None:
+            return _plugin_help(rest, words)
         name, rest = rest[0], [*rest[1:], "--help"]
         words = [name, *rest]
     if name in catalog.GROUPS:
+        replaced = _alias_of_group(name, words)
+        if replaced is not None:
+            return replaced
         verb = next((word for word in rest if not word.startswith("-")), None)
         if verb is None or catalog.find(f"{name} {verb}") is None:
             return _group_alone(name, verb, rest)
@@ -144,6 +147,20 @@ def _greeted(top: Flags, rest: list[str]) -> Engine | BerthError | None:
     return engine
 
 
+def _alias_of_group(name: str, words: list[str]) -> int | None:
+    """docker's one alias, ``builder``, may lead to a plugin; None where it does not."""
+    if name != "builder":
+        return None
+    from berth.cli import plugins
+
+    target = plugins.alias(name)
+    plugin = plugins.find(target[0]) if target else None
+    if plugin is None:
+        return None
+    at = words.index(name)
+    return plugins.run(plugin, [*words[:at], *target, *words[at + 1 :]])
+
+
 def _group_alone(name: str, verb: str | None, rest: list[str]) -> int:
     """A management command without a verb that exists."""
     from berth.cli import help
@@ -167,10 +184,14 @@ def _group_alone(name: str, verb: str | None, rest: list[str]) -> int:
     return 1
 
 
-def _plugin(name: str) -> bool:
+def _plugin_help(topic: list[str], words: list[str]) -> int:
     from berth.cli import plugins
 
-    return plugins.find(name) is not None
+    plugin = plugins.find(topic[0])
+    if plugin is not None:
+        return plugins.run(plugin, words)
+    print(f"unknown help topic: {' '.join(topic)}", file=sys.stderr)
+    return 1
 
 
 def _other(name: str, top: Flags, words: list[str]) -> int:

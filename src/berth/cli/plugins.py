@@ -16,21 +16,22 @@ from berth.client import quick_json
 _SYSTEM_FOLDERS = ("/usr/local/lib/docker/cli-plugins", "/usr/local/libexec/docker/cli-plugins",
                    "/usr/lib/docker/cli-plugins", "/usr/libexec/docker/cli-plugins")  # fmt: skip
 _PREFIX = "docker-"
+_KEYS = ("SchemaVersion", "Vendor", "Version", "ShortDescription", "URL")
 
 
 class Plugin:
-    """A program that says it is a plugin. ``line``: what it does, its maker and version behind it."""
+    """A program that may be a plugin. ``wrong``: why it is none after all, "" where it is one."""
 
-    def __init__(self, name: str, path: str, metadata: dict[str, str]) -> None:
+    def __init__(self, name: str, path: str, metadata: dict[str, str], wrong: str = "") -> None:
         self.name = name
         self.path = path
         self.metadata = metadata
+        self.wrong = wrong
 
     @property
     def line(self) -> str:
-        vendor, version = self.metadata.get("Vendor"), self.metadata.get("Version")
-        tail = ", ".join(word for word in (vendor, version) if word)
-        return self.metadata.get("ShortDescription", "") + (f" ({tail})" if tail else "")
+        """What it does, in its own words."""
+        return self.metadata.get("ShortDescription", "")
 
 
 def folders() -> list[str]:
@@ -42,40 +43,64 @@ def folders() -> list[str]:
 
 def find(name: str) -> Plugin | None:
     """The plugin called ``name``; None where there is none, or what is there does not answer as one."""
-    if not name or not name.replace("-", "").replace("_", "").isalnum() or name.startswith("-"):
+    if not _is_name(name):
         return None
     for folder in folders():
         path = os.path.join(folder, _PREFIX + name)
-        if os.access(path, os.X_OK) and os.path.isfile(path):
-            return _ask(name, path)
+        if os.path.isfile(path):
+            plugin = _ask(name, path)
+            return None if plugin.wrong else plugin
     return None
 
 
 def list_() -> list[Plugin]:
-    """Every plugin by name; one name is found once, in the first folder that has it."""
+    """Every plugin by name, those too that are none after all; one name is found once, in the first folder that has it."""
     names: dict[str, str] = {}
     for folder in folders():
         for entry in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
             path = os.path.join(folder, entry)
-            if entry.startswith(_PREFIX) and os.access(path, os.X_OK):
+            if entry.startswith(_PREFIX) and os.path.isfile(path):
                 names.setdefault(entry.removeprefix(_PREFIX), path)
-    asked = (_ask(name, path) for name, path in sorted(names.items()) if catalog.find(name) is None)
-    return [plugin for plugin in asked if plugin is not None]
+    return [_ask(name, path) for name, path in sorted(names.items())]
 
 
-def _ask(name: str, path: str) -> Plugin | None:
-    import subprocess
+def _is_name(name: str) -> bool:
+    return name.isascii() and name.isalnum() and name.islower() and name[0].isalpha()
 
+
+def _ask(name: str, path: str) -> Plugin:
     from berth.base import spawn
 
+    if not _is_name(name):
+        return Plugin(name, path, {}, f'plugin candidate "{name}" did not match "^[a-z][a-z0-9]*$"')
+    if catalog.find(name) or name in catalog.GROUPS:
+        return Plugin(name, path, {}, f'plugin "{name}" duplicates builtin command')
     try:
         done = spawn.run([path, "docker-cli-plugin-metadata"], timeout_s=10)
-        metadata = quick_json.loads(done.stdout)
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None
-    if done.returncode or not isinstance(metadata, dict) or not str(metadata.get("SchemaVersion", "")).startswith("0."):
-        return None
-    return Plugin(name, path, {str(k): str(v) for k, v in metadata.items()})
+    except TimeoutError as err:
+        return Plugin(name, path, {}, f"failed to fetch metadata: {err}")
+    except OSError as err:
+        why = os.strerror(err.errno or 0).lower()
+        return Plugin(name, path, {}, f"failed to fetch metadata: fork/exec {path}: {why}")
+    if done.returncode:
+        return Plugin(name, path, {}, f"failed to fetch metadata: exit status {done.returncode}")
+    return _judged(name, path, done.stdout)
+
+
+def _judged(name: str, path: str, answer: bytes) -> Plugin:
+    """What a candidate says of itself."""
+    try:
+        found = quick_json.loads(answer)
+    except ValueError as err:
+        return Plugin(name, path, {}, f"invalid metadata: {err}")
+    known = found if isinstance(found, dict) else {}
+    metadata = {key: known[key] for key in _KEYS if isinstance(known.get(key), str) and known[key]}
+    version, wrong = metadata.get("SchemaVersion", ""), ""
+    if version != "0.1.0":
+        wrong = f'plugin SchemaVersion "{version}" is not valid, must be 0.1.0'
+    elif not metadata.get("Vendor"):
+        wrong = "plugin metadata does not define a vendor"
+    return Plugin(name, path, metadata, wrong)
 
 
 def alias(name: str) -> list[str]:

@@ -79,9 +79,10 @@ def _set_widths(
 
 def show(
     columns: Mapping[str, Column], default: Sequence[str], rows: Sequence[Any], format_: str, *, quiet: str = "",
-    quiet_on: bool = False, type_name: str = "*formatter.Context", calls: Calls | None = None,
+    quiet_on: bool = False, type_name: str = "*formatter.Context", calls: Calls | None = None, raw: str = "",
 ) -> None:  # fmt: skip
-    """Print rows. ``columns``: field → (header, how to read it); ``calls``: fields that take words, ``{{.Label "x"}}``.
+    """Print rows. ``columns``: field → (header, how to read it); ``calls``: fields that take words, ``{{.Label "x"}}``;
+    ``raw``: the template that the word means.
 
     Raises: InvalidArgument in docker's words when the template is wrong.
     """
@@ -93,6 +94,8 @@ def show(
         cells = [[str(columns[field][1](row)) for field in default] for row in rows]
         print(render([columns[field][0] for field in default], cells))
         return
+    if format_ == "raw" and raw:
+        format_ = raw.partition("\n")[0] if quiet_on else raw
     if format_ == "json":
         from berth.cli.gotemplate.functions import to_json
 

@@ -163,13 +163,15 @@ def show(engine: Engine, flags: Flags) -> int:
 
 def ls(engine: Engine, flags: Flags) -> int:
     now = current()
-    rows = sorted([_default(), *contexts.list_()], key=lambda c: c.name)
+    known = [_default(), *contexts.list_()]
+    lost = "" if now in [context.name for context in known] else _lost(now)
+    rows = sorted([*known, *([contexts.Context(now, "")] if lost else [])], key=lambda c: c.name)
     columns: dict[str, table.Column] = {
         "Name": ("NAME", lambda c: c.name),
         "Description": ("DESCRIPTION", _description),
         "DockerEndpoint": ("DOCKER ENDPOINT", lambda c: c.host),
         "Current": ("", lambda c: c.name == now),
-        "Error": ("ERROR", lambda c: ""),
+        "Error": ("ERROR", lambda c: lost if c.name == now else ""),
     }
     format_ = flags.text("format")
     if format_ in ("", "table") and not flags.on("quiet"):
@@ -182,6 +184,15 @@ def ls(engine: Engine, flags: Flags) -> int:
         sys.stdout.flush()
         _warn_of_host("a context")
     return 0
+
+
+def _lost(name: str) -> str:
+    """Why the current context is none, as short as a table takes it."""
+    try:
+        _get(name)
+    except BerthError as err:
+        return err.message if len(err.message) <= 45 else err.message[:44] + "…"
+    return ""
 
 
 def _description(context: contexts.Context) -> str:
@@ -205,7 +216,7 @@ def inspect(engine: Engine, flags: Flags) -> int:
     if template is not None:
         formats.print_each(template, found)
     else:
-        formats.print_list(found, compact=format_ == "json")
+        formats.print_list(found, compact=format_ == "json", html=True)
     sys.stdout.flush()
     for line in failures:
         print(line, file=sys.stderr)

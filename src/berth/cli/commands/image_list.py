@@ -36,7 +36,7 @@ def _columns(*, trunc: bool) -> dict[str, table.Column]:
         "CreatedSince": ("CREATED", lambda r: human_duration(time.time() - r["Created"]) + " ago"),
         "CreatedAt": ("CREATED AT", lambda r: time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(r["Created"]))),
         "Size": ("SIZE", size),
-        "VirtualSize": ("SIZE", size),
+        "VirtualSize": ("SIZE", lambda r: human_size(r["Size"])),
         "SharedSize": ("SHARED SIZE", lambda r: "N/A"),
         "UniqueSize": ("UNIQUE SIZE", lambda r: "N/A"),
         "Containers": ("CONTAINERS", lambda r: "N/A" if r.get("Containers", -1) < 0 else str(r["Containers"])),
@@ -56,9 +56,20 @@ def images(engine: Engine, flags: Flags) -> int:
         default.insert(2, "Digest")
     table.show(
         _columns(trunc=not flags.on("no-trunc")), default, rows, _format(flags, "imagesFormat"), quiet="ID",
-        quiet_on=flags.on("quiet"), type_name="*formatter.imageContext",
+        quiet_on=flags.on("quiet"), type_name="*formatter.imageContext", raw=_raw(flags),
     )  # fmt: skip
     return 0
+
+
+def _raw(flags: Flags) -> str:
+    """What ``--format raw`` means."""
+    if flags.on("quiet"):
+        return "image_id: {{.ID}}"
+    digest = "digest: {{.Digest}}\n" if flags.on("digests") else ""
+    return (
+        f"repository: {{{{.Repository}}}}\ntag: {{{{.Tag}}}}\n{digest}image_id: {{{{.ID}}}}\n"
+        "created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n"
+    )
 
 
 def _format(flags: Flags, setting: str) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from berth.cli.flags import Flags
+    from berth.cli.plugins import Plugin
     from berth.client.engine import Engine
 
 
@@ -45,8 +46,13 @@ def info(engine: Engine, flags: Flags) -> int:
 def _client() -> dict[str, Any]:
     from berth.cli import plugins
 
-    known = [{**plugin.metadata, "Name": plugin.name, "Path": plugin.path} for plugin in plugins.list_()]
+    known = [_plugin(plugin) for plugin in plugins.list_()]
     return {"Debug": False, "Version": berth.__version__, "Context": context_name(), "Plugins": known, "Warnings": None}
+
+
+def _plugin(plugin: Plugin) -> dict[str, str]:
+    shown = {**plugin.metadata, "Name": plugin.name, "Path": plugin.path}
+    return {**shown, "Err": plugin.wrong} if plugin.wrong else shown
 
 
 def _fields(found: dict[str, Any], failure: BerthError | None) -> Any:
@@ -61,12 +67,16 @@ def _fields(found: dict[str, Any], failure: BerthError | None) -> Any:
 def _print_whole(found: dict[str, Any], failure: BerthError | None) -> None:
     client = _client()
     print(f"Client:\n Version:    {client['Version']}\n Context:    {client['Context']}\n Debug Mode: false")
-    if client["Plugins"]:
+    plugins = [plugin for plugin in client["Plugins"] if not plugin.get("Err")]
+    if plugins:
         print(" Plugins:")
-        for plugin in client["Plugins"]:
-            vendor = f" ({plugin['Vendor']})" if plugin.get("Vendor") else ""
-            print(f"  {plugin['Name']}: {plugin.get('ShortDescription', '')}{vendor}")
-            print(f"    Version:  {plugin.get('Version', '')}\n    Path:     {plugin['Path']}")
+    for plugin in plugins:
+        print(f"  {plugin['Name']}: {plugin.get('ShortDescription', '')} ({plugin['Vendor']})")
+        rows = (("Version", plugin.get("Version", "")), ("Path", plugin["Path"]))
+        print("".join(f"    {key + ':':<9} {value}\n" for key, value in rows if value), end="")
+    for plugin in client["Plugins"]:
+        if plugin.get("Err"):
+            print(f'WARNING: Plugin "{plugin["Path"]}" is not valid: {plugin["Err"]}', file=sys.stderr)
     print("\nServer:")
     if failure is None:
         for line in server_lines(found):

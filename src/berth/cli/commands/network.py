@@ -51,6 +51,7 @@ def ls(engine: Engine, flags: Flags) -> int:
         quiet="ID",
         quiet_on=flags.on("quiet"),
         type_name="*network.networkContext",
+        raw="network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\nscope: {{.Scope}}\n",
     )
     return 0
 

@@ -28,9 +28,10 @@ created_at: {{.CreatedAt}}
 state: {{.State}}
 status: {{.Status}}
 names: {{.Names}}
-labels: {{.Labels}}
-ports: {{.Ports}}
+labels: {{- if .Labels}} {{.Labels}}{{end}}
+ports: {{- if .Ports}} {{.Ports}}{{end}}
 """
+_RAW_SIZE = "size: {{.Size}}\n"
 DEFAULT = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
 
 
@@ -148,8 +149,8 @@ def ps(engine: Engine, flags: Flags) -> int:
     default = (*DEFAULT, "Size") if size and not format_ else DEFAULT
     found = columns(trunc=not flags.on("no-trunc"))
     table.show(
-        found, default, rows, _RAW if format_ == "raw" else format_, quiet="ID", quiet_on=quiet,
-        type_name=_TYPE,
+        found, default, rows, format_, quiet="ID", quiet_on=quiet, type_name=_TYPE,
+        raw=_RAW + (_RAW_SIZE if flags.on("size") else ""),
     )  # fmt: skip
     return 0
 

@@ -31,6 +31,7 @@ def disk_usage(engine: Engine, flags: Flags) -> int:
     table.show(
         columns, ("Type", "TotalCount", "Active", "Size", "Reclaimable"), _rows(found), flags.text("format"),
         type_name="*formatter.diskUsageImagesContext",
+        raw="type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\nsize: {{.Size}}\nreclaimable: {{.Reclaimable}}\n",
     )  # fmt: skip
     return 0
 

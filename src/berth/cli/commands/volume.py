@@ -55,7 +55,7 @@ def ls(engine: Engine, flags: Flags) -> int:
     rows = sorted(found.get("Volumes") or (), key=lambda r: table.natural(r["Name"]))
     table.show(
         COLUMNS, ("Driver", "Name"), rows, format_, quiet="Name", quiet_on=flags.on("quiet"),
-        type_name="*formatter.volumeContext",
+        type_name="*formatter.volumeContext", raw="name: {{.Name}}\ndriver: {{.Driver}}\n",
     )  # fmt: skip
     return 0
 
