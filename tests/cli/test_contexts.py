@@ -73,3 +73,40 @@ def test_certificates_travel_with_a_context(tmp_path: Path) -> None:
     found = cli.run([*cli.berth_command(), "context", "inspect", "near"], env=environ)
     material = json.loads(found.out)[0]["TLSMaterial"]["docker"]
     assert sorted(material) == ["ca.pem", "cert.pem", "key.pem"]
+
+
+def test_archives_of_either_client(tmp_path: Path) -> None:
+    """docker's archives with certificates are cut off behind the last file; ours are whole; both clients read both."""
+    for_docker(str(tmp_path))
+    files = f"host=tcp://127.0.0.1:1,ca={tmp_path}/ca.pem,cert={tmp_path}/cert.pem,key={tmp_path}/key.pem"
+    programs = {"docker": [cli.docker_program()], "berth": cli.berth_command()}
+    environs = {name: cli.client_environ("") | {"DOCKER_CONFIG": str(tmp_path / name)} for name in programs}
+    for name, program in programs.items():
+        del environs[name]["DOCKER_HOST"]
+        cli.run([*program, "context", "create", "far", "--docker", files], env=environs[name])
+        cli.run([*program, "context", "export", "far", str(tmp_path / f"{name}.tar")], env=environs[name])
+    for reader, program in programs.items():
+        for writer in programs:
+            words = ("context", "import", f"of-{writer}", str(tmp_path / f"{writer}.tar"))
+            cli.run([*program, *words], env=environs[reader])
+        stored = {path.read_bytes() for path in (tmp_path / reader / "contexts" / "tls").rglob("ca.pem")}
+        assert stored == {(tmp_path / "ca.pem").read_bytes()}
+    (tmp_path / "nonsense").write_text("no archive")
+    words = ("context", "import", "no", str(tmp_path / "nonsense"))
+    found = cli.run([*programs["berth"], *words], env=environs["berth"], check=False)
+    assert (found.code, found.err) == (1, "invalid context: no tar archive\n")
+
+
+@pytest.mark.parametrize(
+    "wrong", ["ca=bad", "cert=bad,key=key.pem", "cert=cert.pem,key=bad", "cert=cert.pem,key=ca.key"]
+)
+def test_certificates_that_are_none(wrong: str, tmp_path: Path) -> None:
+    """Told when they are given, in docker's words."""
+    for_docker(str(tmp_path))
+    (tmp_path / "bad").write_text("nonsense")
+    found = []
+    for program in ([cli.docker_program()], cli.berth_command()):
+        environ = cli.client_environ("unix:///x") | {"DOCKER_CONFIG": str(tmp_path / "config")}
+        words = ("context", "create", "far", "--docker", f"host=tcp://127.0.0.1:1,{wrong}")
+        found.append(cli.run([*program, *words], env=environ, check=False, cwd=str(tmp_path))._replace(command=()))
+    assert found[0] == found[1] and found[0].code == 1

@@ -6,7 +6,7 @@ import os
 import sys
 
 from berth.base.errors import BerthError, InvalidArgument
-from berth.cli import config, contexts, table
+from berth.cli import config, context_archive, contexts, table
 from berth.cli.command import PROGRAM, Command, Failed
 from berth.cli.flags import FORMAT, FORMAT_OF_ONE, Flag, UsageError
 
@@ -68,6 +68,13 @@ def _apply(context: contexts.Context, given: dict[str, str]) -> None:
     for key, name in contexts.TLS_FILES.items():
         if given.get(key):
             context.tls[name] = _file(given[key])
+    if context.tls:
+        from berth.cli.context_tls import check
+
+        try:
+            check(context.tls)
+        except InvalidArgument as err:
+            raise InvalidArgument(f"{_BAD_ENDPOINT}invalid docker endpoint options: {err.message}") from err
     if "host" in given:
         context.host = _host(given["host"], bool(context.tls))
 
@@ -240,40 +247,15 @@ def export(engine: Engine, flags: Flags) -> int:
     if target == "-":
         if os.isatty(1):
             raise InvalidArgument("cowardly refusing to export to a terminal, specify a file path")
-        sys.stdout.buffer.write(_archive(context))
+        sys.stdout.buffer.write(context_archive.write(context))
         return 0
     try:
         with open(target, "xb") as file:
-            file.write(_archive(context))
+            file.write(context_archive.write(context))
     except OSError as err:
         raise InvalidArgument(f"open {target}: {_why(err)}") from err
     print(f'Written file "{target}"', file=sys.stderr)
     return 0
-
-
-def _archive(context: contexts.Context) -> bytes:
-    """A tar with ``meta.json`` and ``tls/docker/*``."""
-    import io
-    import tarfile
-
-    from berth.client import quick_json
-
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        entries: list[tuple[str, bytes | None]] = [
-            ("meta.json", quick_json.dumps(context.document()).encode()),
-            ("tls", None),
-        ]
-        if context.tls:
-            entries.append(("tls/docker", None))
-            entries += [(f"tls/docker/{name}", content) for name, content in sorted(context.tls.items())]
-        for name, content in entries:
-            member = tarfile.TarInfo(name)
-            member.mode = 0o700 if content is None else 0o644 if name == "meta.json" else 0o600
-            member.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
-            member.size = len(content or b"")
-            tar.addfile(member, io.BytesIO(content) if content is not None else None)
-    return out.getvalue()
 
 
 def import_(engine: Engine, flags: Flags) -> int:
@@ -286,49 +268,10 @@ def import_(engine: Engine, flags: Flags) -> int:
             raw = file.read(10 << 20)
     except OSError as err:
         raise InvalidArgument(f"open {source}: {_why(err)}") from err
-    context = _read_archive(raw)
+    context = context_archive.read(raw)
     context.name = name
     contexts.save(context, replace=False)
     return _done(name, f'Successfully imported context "{name}"')
-
-
-def _read_archive(raw: bytes) -> contexts.Context:
-    """Raises: InvalidArgument when it is no exported context."""
-    from berth.client import quick_json
-
-    files = _zip_files(raw) if raw.startswith(b"PK") else _tar_files(raw)
-    if "meta.json" not in files:
-        raise InvalidArgument("invalid context: no metadata found")
-    try:
-        document = quick_json.loads(files["meta.json"])
-        tls = {
-            name: files[f"tls/docker/{name}"] for name in contexts.TLS_FILES.values() if f"tls/docker/{name}" in files
-        }
-        return contexts.from_document(document, tls)
-    except (ValueError, AttributeError) as err:
-        raise InvalidArgument(f"invalid context: meta.json: {err}") from err
-
-
-def _tar_files(raw: bytes) -> dict[str, bytes]:
-    import io
-    import tarfile
-
-    try:
-        with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
-            return {m.name: file.read() for m in tar if m.isfile() and (file := tar.extractfile(m)) is not None}
-    except tarfile.TarError as err:
-        raise InvalidArgument(f"invalid context: no tar archive: {err}") from err
-
-
-def _zip_files(raw: bytes) -> dict[str, bytes]:
-    import io
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
-    except (zipfile.BadZipFile, RuntimeError) as err:
-        raise InvalidArgument(f"invalid context: no zip archive: {err}") from err
 
 
 def rm(engine: Engine, flags: Flags) -> int:
