@@ -7,6 +7,7 @@ daemon's start.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import threading
@@ -18,7 +19,7 @@ import pytest
 
 from harness.cli import Pty
 from harness.daemon import Daemon
-from harness.eventually import eventually
+from harness.eventually import PATIENCE, eventually
 
 pytestmark = pytest.mark.root
 
@@ -132,6 +133,30 @@ def test_without_live_restore_they_stop_with_the_daemon(make_daemon: Callable[..
     engine.start()
     state = engine.inspect("stops")["State"]
     assert (state["Status"], state["Running"]) == ("exited", False)
+
+
+@pytest.mark.parametrize("live_restore", [True, False])
+def test_a_restart_that_waits_for_its_delay_waits_for_the_next_daemon(
+    make_daemon: Callable[..., Daemon], live_restore: bool
+) -> None:
+    """It held the end of the daemon up for as long, and started then."""
+    engine = make_daemon(f"--live-restore={str(live_restore).lower()}")
+    engine.docker("run", "-d", "--name", "again", "--restart", "always", "busybox", "false")
+
+    def delayed() -> bool:
+        """By 6.4 s."""
+        found = engine.inspect("again")
+        return bool(found["RestartCount"] >= 6 and found["State"]["Status"] == "restarting")
+
+    eventually(delayed, 30)
+    last, begun = engine.inspect("again")["State"]["StartedAt"], time.monotonic()
+    engine.stop()
+    assert time.monotonic() - begun < 4 * PATIENCE
+    shims = f"{engine.run_root}/c"
+    eventually(lambda: not os.path.exists(shims) or not os.listdir(shims), why="parked shims end with the daemon")
+    engine.start()
+    eventually(lambda: engine.inspect("again")["State"]["StartedAt"] > last, 20)
+    assert "Traceback" not in engine.log(10_000)
 
 
 def _alive(pid: int) -> bool:

@@ -28,7 +28,7 @@ from berth.engine.containers.execs import Execs
 from berth.engine.containers.index import ContainerIndex
 from berth.engine.containers.runtime_spec import READONLY_PATHS
 from berth.engine.containers.service import ContainerService
-from berth.engine.containers.stop import stop_all
+from berth.engine.containers.stop import let_go, stop_all
 from berth.engine.disk_usage import DiskUsage
 from berth.engine.events import EventBus
 from berth.engine.host_resolvers import HostResolvers
@@ -134,7 +134,7 @@ class Engine:
         if not self.settings["live-restore"]:
             await stop_all(self.deps, timeout_s)
         self.host_resolvers.stop()
-        await self.tasks.drain(timeout_s)
+        await let_go(self.deps, timeout_s)
         await self.pool.close()
         await self.zygote.close()
         await self.networks.close()

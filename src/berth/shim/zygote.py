@@ -139,9 +139,13 @@ def _serve(control: socket.socket, forker: _Forker) -> None:
             handed = socket.socket(fileno=fds[0])
             pid = forker.netd(handed, control, args) if op == "netd" else forker.fork(handed, control, args)
             handed.close()
-            channel.send(control, {"re": seq, "ok": {"pid": pid}})
+            answer: dict[str, object] = {"ok": {"pid": pid}}
         except OSError as err:
-            channel.send(control, {"re": seq, "error": from_oserror(err, str(op)).to_wire()})
+            answer = {"error": from_oserror(err, str(op)).to_wire()}
+        try:
+            channel.send(control, {"re": seq, **answer})
+        except BrokenPipeError:
+            return  # the daemon was killed
 
 
 if __name__ == "__main__":

@@ -115,6 +115,8 @@ async def _auto_remove(deps: Deps, container: Container, shim: Any) -> None:
 
 def schedule_restart(deps: Deps, container: Container) -> None:
     """Start it again after the policy's delay."""
+    if deps.tasks.draining:
+        return
     container.delay_s = policy.next_delay_s(container.delay_s, container.ran_for_s())
     container.restart_task = deps.tasks.start(
         _restart_later(deps, container, container.delay_s), f"restart of container {container.id[:12]}"

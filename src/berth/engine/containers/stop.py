@@ -8,6 +8,7 @@ import time
 
 from berth.base.clock import now_ns
 from berth.base.errors import BerthError, Conflict, InvalidArgument, NotFound, NotModified
+from berth.engine.containers import health
 from berth.engine.containers.deps import Deps, publish, save
 from berth.engine.containers.execs import exec_kill
 from berth.engine.containers.record import Container
@@ -188,6 +189,25 @@ async def restart(deps: Deps, ref: str, *, timeout_s: int | None, signal: str | 
         container.row.stopped_by_user = False
         await start_locked(deps, container)
     publish(deps, container, "restart")
+
+
+async def let_go(deps: Deps, timeout_s: float | None) -> None:
+    """The daemon ends: what was begun is finished, and what becomes of the containers from then on the next one hears."""
+    deps.tasks.draining = True
+
+    async def forget(container: Container) -> None:
+        async with deps.locks.hold(container.id):  # a start is not cut in two
+            cancel_restart(container)
+
+    delayed = [asyncio.ensure_future(forget(c)) for c in deps.containers if c.restart_task is not None]
+    if delayed:
+        await asyncio.wait(delayed, timeout=timeout_s)
+    await deps.tasks.drain(timeout_s)
+    for container in deps.containers:
+        health.suspend(container)
+        if container.shim is not None:
+            container.shim.close()  # an end that nobody acknowledged is told again
+    await deps.tasks.drain(timeout_s)  # ends that were told before
 
 
 async def stop_all(deps: Deps, timeout_s: float | None) -> None:
