@@ -28,7 +28,7 @@ from berth.engine.containers.execs import Execs
 from berth.engine.containers.index import ContainerIndex
 from berth.engine.containers.runtime_spec import READONLY_PATHS
 from berth.engine.containers.service import ContainerService
-from berth.engine.containers.stop import let_go, stop_all
+from berth.engine.containers.stop import finish, let_go, stop_all
 from berth.engine.disk_usage import DiskUsage
 from berth.engine.events import EventBus
 from berth.engine.host_resolvers import HostResolvers
@@ -131,6 +131,7 @@ class Engine:
     async def close(self) -> None:
         """Stop; with live-restore the containers run on. Without one that does, no process and no cgroup of ours is left."""
         timeout_s = float(self.settings["shutdown-timeout"]) if self.settings["shutdown-timeout"] >= 0 else None
+        await finish(self.deps, timeout_s)
         if not self.settings["live-restore"]:
             await stop_all(self.deps, timeout_s)
         self.host_resolvers.stop()

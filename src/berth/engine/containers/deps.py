@@ -79,7 +79,7 @@ class Tasks:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.draining = False
+        self.draining = False  # the daemon ends: nothing new is begun
 
     def start(self, work: Coroutine[Any, Any, Any], what: str) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work, name=what)
@@ -95,8 +95,7 @@ class Tasks:
         return await asyncio.shield(task)
 
     async def drain(self, timeout_s: float | None) -> None:
-        """Wait for what runs, at most so long. What would begin something new now leaves it to the next daemon."""
-        self.draining = True
+        """Wait for what runs, at most so long."""
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=timeout_s)
 

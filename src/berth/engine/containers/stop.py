@@ -191,8 +191,8 @@ async def restart(deps: Deps, ref: str, *, timeout_s: int | None, signal: str | 
     publish(deps, container, "restart")
 
 
-async def let_go(deps: Deps, timeout_s: float | None) -> None:
-    """The daemon ends: what was begun is finished, and what becomes of the containers from then on the next one hears."""
+async def finish(deps: Deps, timeout_s: float | None) -> None:
+    """The daemon ends: what was begun is finished, and nothing is started again."""
     deps.tasks.draining = True
 
     async def forget(container: Container) -> None:
@@ -202,6 +202,11 @@ async def let_go(deps: Deps, timeout_s: float | None) -> None:
     delayed = [asyncio.ensure_future(forget(c)) for c in deps.containers if c.restart_task is not None]
     if delayed:
         await asyncio.wait(delayed, timeout=timeout_s)
+    await deps.tasks.drain(timeout_s)
+
+
+async def let_go(deps: Deps, timeout_s: float | None) -> None:
+    """What becomes of the containers from here on the next daemon hears. After: ``finish``."""
     await deps.tasks.drain(timeout_s)
     for container in deps.containers:
         health.suspend(container)
