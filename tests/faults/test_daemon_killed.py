@@ -156,7 +156,7 @@ def test_a_restart_that_waits_for_its_delay_waits_for_the_next_daemon(
     def delayed() -> bool:
         """By 6.4 s since the end of the sixth restart; the count rises when a restart begins, 3.2 s after the end before."""
         found = engine.inspect("again")
-        ended = datetime.fromisoformat(found["State"]["FinishedAt"][:26] + "+00:00")
+        ended = datetime.fromisoformat(found["State"]["FinishedAt"])
         waits = found["State"]["Status"] == "restarting" and datetime.now(UTC) - ended < timedelta(seconds=3)
         return bool(found["RestartCount"] >= 6 and waits)
 
