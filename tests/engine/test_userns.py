@@ -202,6 +202,30 @@ def test_copies_in_and_out_of_a_volume(engine: Daemon, tmp_path: Path, life: str
         assert (found[base], found[f"{base}/put"]) == ((0, 0), (7, 8))
 
 
+@pytest.mark.parametrize("life", ["created", "running", "ended"])
+def test_copies_in_and_out_of_a_bind(engine: Daemon, tmp_path: Path, life: str) -> None:
+    """What stands there with the host's ids is seen and made as the container sees and makes it."""
+    base = first_id(engine)
+    (tmp_path / "put").write_text("x")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "roots").touch()
+    for path in (tmp_path / "put", folder):
+        os.chown(path, 7, 8) if path.is_file() else os.chown(path, base, base)
+    verb = ("run", "-d") if life == "running" else ("create",)
+    engine.docker(
+        *verb, "--name", "box", "-v", f"{folder}:/data", "busybox", "sleep", "1000" if life == "running" else "0"
+    )
+    if life == "ended":
+        engine.docker("start", "-a", "box")
+    engine.docker("cp", str(tmp_path / "put"), "box:/data/put")
+    assert (folder / "put").stat().st_uid == base + 7
+    raw = engine.docker_popen("cp", "box:/data", "-").communicate()[0]
+    with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
+        found = {m.name: (m.uid, m.gid) for m in tar}
+    assert found == {"data": (0, 0), "data/put": (7, 8), "data/roots": (65534, 65534)}
+
+
 @pytest.mark.parametrize("fstype", ["tmpfs", "ramfs"])
 def test_volumes_with_a_filesystem_of_their_own(engine: Daemon, tmp_path: Path, fstype: str) -> None:
     """One that takes no map shows the host's ids; what is copied up gets those of the container."""

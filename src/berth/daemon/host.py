@@ -115,6 +115,7 @@ def host_facts(settings: Settings, *, cgroup_v2: bool) -> HostFacts:
         lacks=_lacking(cgroup_v2), apparmor=lsm.has_apparmor(), apparmor_default=apparmor.ensure_default(),
         id_map=id_map, shift=id_map.shift if id_map is not None and not mapped else None,
         userns_fd=_namespace_of(id_map) if id_map is not None and mapped else -1,
+        unmap_fd=_namespace_of(id_map.reverse) if id_map is not None and mapped else -1,
     )  # fmt: skip
 
 

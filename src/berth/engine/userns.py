@@ -50,6 +50,11 @@ class IdMap(NamedTuple):
         """As files are moved through it."""
         return Shift(tuple((*r,) for r in self.uid), tuple((*r,) for r in self.gid))
 
+    @property
+    def reverse(self) -> IdMap:
+        """From the host's ids to the container's."""
+        return IdMap(*(tuple(Range(r.outside, r.inside, r.size) for r in ranges) for ranges in self))
+
     def render(self) -> dict[str, Any]:
         """As OCI ``linux`` has them."""
         return {

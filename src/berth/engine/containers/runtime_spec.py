@@ -43,6 +43,7 @@ class HostFacts(NamedTuple):
     id_map: IdMap | None = None  # of containers in user namespaces
     shift: Shift | None = None  # the same, where files have to be given its ids: nothing can show them so
     userns_fd: int = -1  # a namespace that has the map, where mounts can show files through it
+    unmap_fd: int = -1  # and one that has it the other way round
 
     def security_opts_for(self, privileged: bool) -> list[str]:
         """A privileged container has no filter, whatever the daemon's default profile is."""

@@ -23,7 +23,7 @@ from berth.engine.containers import network_files
 from berth.engine.containers.deps import Deps
 from berth.engine.containers.mounting import volumes_of
 from berth.engine.containers.record import Container
-from berth.engine.containers.remapping import lives_mapped, shift_for
+from berth.engine.containers.remapping import lives_mapped, shift_for, volumes_to_map
 from berth.engine.containers.runtime_spec import render_mount
 from berth.engine.userns import IdMap, map_of
 from berth.kernel import mount as m
@@ -34,6 +34,23 @@ from berth.oci.rootfs import open_root
 from berth.spec.shim import OverlayRootfs
 
 _EXIT_S = 10.0
+
+
+class Place(NamedTuple):
+    """A mount. ``unmap_fd``: a user namespace through which owners are seen as the container sees them, -1 for none."""
+
+    entry: Entry
+    unmap_fd: int
+
+    def open(self) -> int:
+        """Raises: OSError. Through the map where the filesystem takes one."""
+        if self.unmap_fd >= 0:
+            try:
+                return open_bind(self.entry, userns_fd=self.unmap_fd)
+            except OSError as err:
+                if err.errno not in (errno.EINVAL, errno.EPERM):
+                    raise
+        return open_bind(self.entry)
 
 
 class View(NamedTuple):
@@ -126,10 +143,12 @@ async def _open_stopped(deps: Deps, container: Container, write: bool) -> View:
     await deps.images.wear(container.id, shift)  # layers and volumes alike, as a start would: one map counts for all
     rootfs = deps.images.rootfs(container.id, volatile=container.auto_remove)
     async with deps.volumes.taken(volumes_of(container), f"view {new_id()}", shift):  # the view's own mounts keep them
-        return await _open_places(rootfs, _entries(deps, container), write, map_of(shift) if shift else None)
+        unmap_fd = deps.host.unmap_fd if lives_mapped(deps, container.row) else -1
+        places = [Place(entry, -1 if own else unmap_fd) for entry, own in await _entries(deps, container)]
+        return await _open_places(rootfs, places, write, map_of(shift) if shift else None)
 
 
-async def _open_places(rootfs: OverlayRootfs, entries: list[Entry], write: bool, id_map: IdMap | None) -> View:
+async def _open_places(rootfs: OverlayRootfs, entries: list[Place], write: bool, id_map: IdMap | None) -> View:
     if not write:
         if await asyncio.to_thread(_lacks_places, rootfs, entries):
             (await apart(lambda: _enter(rootfs, entries))).close()  # makes them
@@ -144,27 +163,33 @@ def _readonly(rootfs: OverlayRootfs) -> OverlayRootfs:
     return {"lower": [rootfs["upper"], *rootfs["lower"]], "upper": "", "work": "", "volatile": False}
 
 
-def _entries(deps: Deps, container: Container) -> list[Entry]:
-    """The container's binds, volumes and network files, as far as their sources are there. A tmpfs is empty by now."""
+async def _entries(deps: Deps, container: Container) -> list[tuple[Entry, bool]]:
+    """The container's binds, volumes and network files, as far as their sources are there. A tmpfs is empty by now.
+
+    Beside each: whether its owners are those that the container sees.
+    """
     points = sorted(container.row.mounts, key=lambda point: (point.destination.count("/"), point.destination))
+    mapped = await volumes_to_map(deps, container.row)
+    own = {point.destination for point in points if point.type == "image" or point.name in mapped}
     mounts = [render_mount(point) for point in points if point.type != "tmpfs"]
     files = network_files.paths(deps, container)
-    own = {"/etc/hostname": files.hostname, "/etc/hosts": files.hosts, "/etc/resolv.conf": files.resolv}
+    of_network = {"/etc/hostname": files.hostname, "/etc/hosts": files.hosts, "/etc/resolv.conf": files.resolv}
     asked = {mount["destination"] for mount in mounts}
     mounts[:0] = [
         {"destination": place, "type": "bind", "source": source, "options": ["rbind", "rprivate"]}
-        for place, source in own.items()
+        for place, source in of_network.items()
         if place not in asked
     ]
-    return [entry for entry in entries_of({"mounts": mounts}) if not entry.source or os.path.exists(entry.source)]
+    found = entries_of({"mounts": mounts})
+    return [(entry, entry.place in own) for entry in found if not entry.source or os.path.exists(entry.source)]
 
 
-def _lacks_places(rootfs: OverlayRootfs, entries: Sequence[Entry]) -> bool:
+def _lacks_places(rootfs: OverlayRootfs, entries: Sequence[Place]) -> bool:
     """Whether a mount has nowhere to stand yet: the container was never started."""
     root_fd = open_root({}, _readonly(rootfs))
     try:
         for entry in entries:
-            os.close(openat2_in_root(root_fd, entry.place, os.O_PATH))
+            os.close(openat2_in_root(root_fd, entry.entry.place, os.O_PATH))
     except FileNotFoundError:
         return True
     finally:
@@ -172,7 +197,7 @@ def _lacks_places(rootfs: OverlayRootfs, entries: Sequence[Entry]) -> bool:
     return False
 
 
-def _enter(rootfs: OverlayRootfs, entries: Sequence[Entry]) -> View:
+def _enter(rootfs: OverlayRootfs, entries: Sequence[Place]) -> View:
     """On this thread: a mount namespace that holds the container's file system and nothing else."""
     p.unshare(p.CLONE_NEWNS)
     m.mount("", "/", "", m.MS_REC | m.MS_SLAVE)
@@ -186,7 +211,7 @@ def _enter(rootfs: OverlayRootfs, entries: Sequence[Entry]) -> View:
         finally:
             os.close(place_fd)
         for entry in entries:
-            _place(opened[1], entry)
+            _put(opened[1], entry)
         _leave_host(opened[1])
     except BaseException:
         for fd in opened:
@@ -195,8 +220,8 @@ def _enter(rootfs: OverlayRootfs, entries: Sequence[Entry]) -> View:
     return View(opened[1], opened[0], None)
 
 
-def _place(root_fd: int, entry: Entry) -> None:
-    fd = open_bind(entry)
+def _put(root_fd: int, place: Place) -> None:
+    entry, fd = place.entry, place.open()
     try:
         try:
             target_fd = ensure_in_root(root_fd, entry.place, directory=is_directory(fd))
