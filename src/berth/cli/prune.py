@@ -18,6 +18,25 @@ def filter_flag(example: str) -> Flag:
     return Flag("filter", "filter", f'Provide filter values (e.g. "{example}")')
 
 
+def wanted_filters(flags: Flags) -> dict[str, list[str]]:
+    """``--filter``, and the configuration's ``pruneFilters`` as far as the flag does not say the opposite.
+
+    Raises: InvalidArgument.
+    """
+    from berth.cli import config
+    from berth.cli.commands.ps import parse_filters
+
+    found = parse_filters(flags.list_("filter"))
+    given = {key: set(values) for key, values in found.items()}
+    opposite = {"label": "label!", "label!": "label"}
+    settings = config.load().get("pruneFilters")
+    for entry in settings if isinstance(settings, list) else ():
+        key, eq, value = str(entry).partition("=")
+        if eq and value not in given.get(opposite.get(key, ""), ()):
+            found.setdefault(key, []).append(value)
+    return found
+
+
 def confirmed(flags: Flags, warning: str) -> bool:
     """Whether to go on: ``--force``, or a yes to the question. An empty answer and the end of input are a no."""
     if flags.on("force"):

@@ -7,9 +7,8 @@ import sys
 from berth.base.errors import BerthError
 from berth.cli.command import Command
 from berth.cli.commands.image_archives import oci_platform
-from berth.cli.commands.ps import parse_filters
 from berth.cli.flags import Flag
-from berth.cli.prune import FORCE, confirmed, filter_flag, tell
+from berth.cli.prune import FORCE, confirmed, filter_flag, tell, wanted_filters
 from berth.client.engine import query
 
 TYPE_CHECKING = False
@@ -37,7 +36,7 @@ def rmi(engine: Engine, flags: Flags) -> int:
 
 def prune(engine: Engine, flags: Flags) -> int:
     everything = flags.on("all")
-    filters = parse_filters(flags.list_("filter"))
+    filters = wanted_filters(flags)
     what = "all images without at least one container associated to them" if everything else "all dangling images"
     if not confirmed(flags, f"This will remove {what}."):
         return 0

@@ -207,10 +207,9 @@ def _port_map(texts: Sequence[str]) -> dict[str, list[dict[str, str]]]:
 
 
 def prune(engine: Engine, flags: Flags) -> int:
-    from berth.cli.commands.ps import parse_filters
-    from berth.cli.prune import confirmed, tell
+    from berth.cli.prune import confirmed, tell, wanted_filters
 
-    filters = parse_filters(flags.list_("filter"))
+    filters = wanted_filters(flags)
     if not confirmed(flags, "This will remove all stopped containers."):
         return 0
     return tell(*prune_containers(engine, filters))

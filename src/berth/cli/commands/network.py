@@ -9,7 +9,7 @@ from berth.cli import table
 from berth.cli.command import Command
 from berth.cli.commands.ps import parse_filters
 from berth.cli.flags import FORMAT, Flag
-from berth.cli.prune import FORCE, confirmed, filter_flag
+from berth.cli.prune import FORCE, confirmed, filter_flag, wanted_filters
 from berth.client.engine import query
 
 TYPE_CHECKING = False
@@ -156,7 +156,7 @@ def _complain(err: BerthError) -> int:
 
 
 def prune(engine: Engine, flags: Flags) -> int:
-    filters = parse_filters(flags.list_("filter"))
+    filters = wanted_filters(flags)
     if not confirmed(flags, "This will remove all custom networks not used by at least one container."):
         return 0
     _, text = prune_networks(engine, filters)

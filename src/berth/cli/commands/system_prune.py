@@ -6,9 +6,8 @@ import sys
 
 from berth.base.errors import InvalidArgument, NotFound
 from berth.cli.command import Command, Failed
-from berth.cli.commands.ps import parse_filters
 from berth.cli.flags import Flag
-from berth.cli.prune import FORCE, confirmed, filter_flag, tell
+from berth.cli.prune import FORCE, confirmed, filter_flag, tell, wanted_filters
 from berth.client.engine import query
 
 TYPE_CHECKING = False
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     Step = Callable[[Engine, Filters], tuple[int, str]]
 
 
-def _warning(flags: Flags) -> str:
+def _warning(flags: Flags, filters: Filters) -> str:
     lines = ["all stopped containers", "all networks not used by at least one container"]
     if flags.on("volumes"):
         lines.append("all anonymous volumes not used by at least one container")
@@ -32,8 +31,8 @@ def _warning(flags: Flags) -> str:
     )
     lines.append("all build cache" if everything else "unused build cache")
     text = "This will remove:\n" + "".join(f"  - {line}\n" for line in lines)
-    if flags.list_("filter"):
-        wanted = sorted(flags.list_("filter"))
+    if filters:
+        wanted = sorted(f"{key}={value}" for key, values in filters.items() for value in values)
         text += "\n  Items to be pruned will be filtered with:\n" + "".join(f"  - {entry}\n" for entry in wanted)
     return text
 
@@ -44,10 +43,10 @@ def prune(engine: Engine, flags: Flags) -> int:
     from berth.cli.commands.network import prune_networks
     from berth.cli.commands.volume import prune_volumes
 
-    filters = parse_filters(flags.list_("filter"))
+    filters = wanted_filters(flags)
     if flags.on("volumes") and "until" in filters:
         raise Failed('ERROR: The "until" filter is not supported with "--volumes"')
-    if not confirmed(flags, _warning(flags)):
+    if not confirmed(flags, _warning(flags, filters)):
         return 0
     steps: list[Step] = [prune_containers, prune_networks]
     if flags.on("volumes"):
@@ -85,7 +84,7 @@ def builder_prune(engine: Engine, flags: Flags) -> int:
         print(f"WARNING! This will remove {what}. Are you sure you want to continue? [y/N] ", end="", flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             return 0
-    filters = parse_filters(flags.list_("filter"))
+    filters = wanted_filters(flags)
     keep = 0
     if flags.text("keep-storage"):
         from berth.spec.units import parse_bytes

@@ -8,7 +8,7 @@ from berth.cli.command import Command
 from berth.cli.commands.lifecycle import each
 from berth.cli.commands.ps import parse_filters
 from berth.cli.flags import FORMAT, Flag
-from berth.cli.prune import FORCE, confirmed, filter_flag, tell
+from berth.cli.prune import FORCE, confirmed, filter_flag, tell, wanted_filters
 from berth.client.engine import query, quote
 
 TYPE_CHECKING = False
@@ -85,7 +85,7 @@ _WARNING = "This will remove {} local volumes not used by at least one container
 
 
 def prune(engine: Engine, flags: Flags) -> int:
-    filters = parse_filters(flags.list_("filter"))
+    filters = wanted_filters(flags)
     if flags.on("all"):
         if "all" in filters:
             raise InvalidArgument("conflicting options: cannot specify both --all and --filter all=1")
