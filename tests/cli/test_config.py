@@ -125,6 +125,29 @@ def test_plugins(home: Home, tmp_path: Path) -> None:
     assert home.berth("nothing", check=False).code == 1
 
 
+def test_what_plugins_say_afterwards(home: Home) -> None:
+    """At a terminal, as docker's client: the same words to the plugin and to the user."""
+    log = home.folder / "asked"
+    answer = """{"Type":0,"Template":"{{.Name}} {{flag . \\\"quiet\\\"}} {{arg . 0}}."}"""
+    home.program("cli-plugins/docker-hinty", f"{_METADATA}echo \"$@\" >> {log}\necho '{answer}'\n")
+    for name, answers in (("broken", "no json"), ("odd", '{"Type":0,"Template":"{{"}')):
+        home.program(f"cli-plugins/docker-{name}", f"{_METADATA}echo '{answers}'\n")
+    hooks = {name: {"hooks": "images,volume ls"} for name in ("hinty", "broken", "odd", "absent")}
+    said: dict[str, list[str]] = {}
+    for enabled in ("true", "false"):
+        home.settings(features={"hooks": enabled}, plugins=hooks)
+        for program in ([cli.docker_program()], cli.berth_command()):
+            for words in (("images", "-q", "nothing"), ("volume", "ls", "--filter", "name=nothing"), ("ps", "-q")):
+                with cli.Pty([*program, *words], env={**home.environ, "DOCKER_CLI_HINTS": ""}) as terminal:
+                    assert terminal.wait() == 0
+                    said.setdefault(f"{enabled} {words}", []).append(terminal.seen.decode())
+    assert all(theirs == ours for theirs, ours in said.values()), said
+    assert "What's next:" in said["true ('images', '-q', 'nothing')"][0]
+    asked = log.read_text().splitlines()
+    assert asked[:2] == asked[2:] and len(asked) == 4, asked
+    assert "What's next" not in home.berth("images").err  # no terminal
+
+
 def test_a_plugin_completes_its_own_words(home: Home) -> None:
     answer = """[ "$1" = __complete ] && { shift; printf '%s\\tsaid\\n' "$@"; echo :6; }\n"""
     home.program("cli-plugins/docker-hello", _METADATA + answer)

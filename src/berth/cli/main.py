@@ -5,6 +5,7 @@ Loaded before the first byte goes out, so it imports nothing that a plain comman
 
 from __future__ import annotations
 
+import posix
 import sys
 
 from berth.base.errors import BerthError
@@ -56,8 +57,6 @@ def program() -> None:
         sys.stderr.flush()
     except OSError:
         pass
-    import posix
-
     posix._exit(status)
 
 
@@ -253,7 +252,10 @@ def _run(
     try:
         if isinstance(engine, BerthError):
             raise engine
-        return command.run(engine or (Engine("unix://") if command.local else _engine(top)), flags)
+        status = command.run(engine or (Engine("unix://") if command.local else _engine(top)), flags)
+        if not status and posix.isatty(1):
+            _hooks(shown, flags)
+        return status
     except UsageError as err:
         return _usage_error(err.message, _usage(command, shown), shown)
     except BerthError as err:
@@ -263,6 +265,13 @@ def _run(
     except ConnectionError as err:
         print(f"error during connect: {err}", file=sys.stderr)
         return command.error_status
+
+
+def _hooks(shown: str, flags: Flags) -> None:
+    from berth.cli import hooks
+
+    sys.stdout.flush()
+    hooks.tell(shown, flags)
 
 
 def _engine(top: Flags) -> Engine:
