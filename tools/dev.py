@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import subprocess
@@ -94,21 +95,30 @@ def setup(words: list[str]) -> int:
 
 
 POLICY = "/usr/sbin/policy-rc.d"
+UNITS = "/etc/systemd/system"
 
 
 @contextlib.contextmanager
-def _no_services() -> Iterator[None]:
-    """Nothing that is installed meanwhile starts a service of its own (containerd and podman would)."""
-    if os.path.exists(POLICY):
-        yield
-        return
-    with open(POLICY, "w", encoding="ascii") as file:
-        file.write("#!/bin/sh\nexit 101\n")
-    os.chmod(POLICY, 0o755)
+def no_services() -> Iterator[None]:
+    """Nothing that is installed meanwhile starts a service of its own, neither now nor when the machine starts again
+    (containerd, etcd and podman would)."""
+    enabled, policy = _enabled_units(), os.path.exists(POLICY)
+    if not policy:
+        with open(POLICY, "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\nexit 101\n")
+        os.chmod(POLICY, 0o755)
     try:
         yield
     finally:
-        os.unlink(POLICY)
+        if not policy:
+            os.unlink(POLICY)
+        for link in _enabled_units() - enabled:
+            os.unlink(link)
+
+
+def _enabled_units() -> set[str]:
+    """The links that say what is started with the machine."""
+    return set(glob.glob(f"{UNITS}/*.wants/*")) | set(glob.glob(f"{UNITS}/*.requires/*"))
 
 
 def _apt_get(packages: Sequence[str]) -> None:
@@ -117,7 +127,7 @@ def _apt_get(packages: Sequence[str]) -> None:
     print(f"dev: installing {' '.join(packages)}", flush=True)
     environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = ["apt-get", "install", "-q", "-y", "--no-install-recommends", *packages]
-    with _no_services():
+    with no_services():
         _install(environ, ["apt-get", "update", "-q"], install)
 
 
