@@ -145,6 +145,27 @@ def test_following_over_a_rotation_loses_nothing(tmp_path: Path) -> None:
     assert asyncio.run(scenario()).split() == [b"%d" % n for n in range(2000)]
 
 
+@pytest.mark.parametrize("tail", [None, 15])
+def test_a_rotation_while_the_log_is_opened_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tail: int | None
+) -> None:
+    path = tmp_path / "l"
+    log = writer(path, max_size=750, max_file=50)  # ten lines
+    listed = LogReader._files
+
+    def listed_and_rotated(reader: LogReader) -> list[str]:
+        found = listed(reader)
+        monkeypatch.setattr(LogReader, "_files", listed)
+        log.write("stdout", b"".join(b"%d\n" % n for n in range(10, 20)))
+        return found
+
+    log.write("stdout", b"".join(b"%d\n" % n for n in range(10)))
+    monkeypatch.setattr(LogReader, "_files", listed_and_rotated)
+    got = read_all(path, EVERYTHING._replace(tail=tail)).split()
+    assert got == [b"%d" % n for n in range(20 - (tail or 20), 20)]
+    assert len(listed(LogReader(str(path), EVERYTHING, True))) > 1
+
+
 def test_a_full_disk_loses_lines_and_raises_nothing() -> None:
     log = JsonFileWriter("/dev/full", max_size=-1, max_file=1, attrs={})
     log.write("stdout", b"gone\n")

@@ -18,6 +18,8 @@ from berth.spec.streams import LogQuery
 CHUNK = 512 * 1024
 _BLOCK = 64 * 1024
 _RECHECK_S = 0.2
+_ATTEMPTS = 20
+"""To open a file between two rotations."""
 
 
 class _Entry(msgspec.Struct):
@@ -45,7 +47,9 @@ class LogReader:
         self._offset = 0
         self._rest = b""
         self._done = False
-        self._start()
+        for _ in range(_ATTEMPTS):
+            if self._open_first():
+                break
 
     def _files(self) -> list[str]:
         """Oldest first. Listed, not probed number by number: while rotation renames them one number is missing."""
@@ -60,32 +64,44 @@ class LogReader:
     def _name(self, number: int) -> str:
         return f"{self._path}.{number}" if number else self._path
 
-    def _start(self) -> None:
-        """Open the file that holds the first wanted line; the others follow by ``_move_on``."""
-        left = self._query.tail
-        files = self._files()
-        first, offset = files[0], 0
-        if left is not None:
-            for file in reversed(files):
-                first, (offset, found) = file, _tail_offset(file, left)
-                left -= found
-                if left <= 0:
-                    break
-        self._open(first, offset)
+    def _open_first(self) -> bool:
+        """The file that holds the first wanted line; the others follow by ``_move_on``. False: rotation came in between."""
+        left, last = self._query.tail, -1
+        if left is None:
+            return self._open_oldest()
+        for file in reversed(self._files()):
+            if not self._open(file) or self._inode() == last:
+                return False
+            self._offset, found = _tail_offset(self._fd, left)
+            left, last = left - found, self._inode()
+            if left <= 0:
+                return True
+        return _inode(self._files()[0]) == self._inode()
 
-    def _open(self, path: str, offset: int = 0) -> bool:
+    def _open_oldest(self) -> bool:
+        """False when there is none, or when rotation gave its name to another before it was open."""
+        if not self._open(self._files()[0]):
+            return False
+        if _inode(self._files()[0]) != self._inode():
+            self._close()
+        return self._fd >= 0
+
+    def _inode(self) -> int:
+        return os.fstat(self._fd).st_ino
+
+    def _open(self, path: str) -> bool:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             return False
         self._close()
-        self._fd, self._offset, self._rest = fd, offset, b""
+        self._fd, self._offset, self._rest = fd, 0, b""
         return True
 
     def next(self) -> bytes | None:
         """The next rendered bytes; b"" when a chunk held nothing that is wanted; None when there is no more for now."""
         while not self._done:
-            if self._fd < 0 and not self._open(self._files()[0]):
+            if self._fd < 0 and not self._open_oldest():
                 return None
             raw = os.pread(self._fd, CHUNK, self._offset)
             if raw:
@@ -119,7 +135,7 @@ class LogReader:
             if now.st_size > self._offset:
                 return True
             if now.st_nlink == 0:
-                return self._open(self._files()[0])
+                return self._open_oldest()
             number = next((n for n in range(1, len(self._files()) + 2) if _inode(self._name(n)) == ours.st_ino), 0)
             if not number:
                 continue
@@ -201,34 +217,24 @@ def _inode(path: str) -> int:
         return -1
 
 
-def _tail_offset(path: str, lines: int) -> tuple[int, int]:
+def _tail_offset(fd: int, lines: int) -> tuple[int, int]:
     """Where the last ``lines`` whole lines begin, and how many there are. Reads from the end, a block at a time."""
+    size = os.fstat(fd).st_size
     if lines <= 0:
-        try:
-            return os.stat(path).st_size, 0
-        except OSError:
-            return 0, 0
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return 0, 0
-    try:
-        size = os.fstat(fd).st_size
-        position, found = size, 0
-        while position > 0:
-            start = max(0, position - _BLOCK)
-            block = os.pread(fd, position - start, start)
-            at = len(block)
-            while (at := block.rfind(b"\n", 0, at)) >= 0:
-                if start + at == size - 1:
-                    continue  # the newline that ends the last line
-                found += 1
-                if found == lines:
-                    return start + at + 1, found
-            position = start
-        return 0, found + (1 if size else 0)
-    finally:
-        os.close(fd)
+        return size, 0
+    position, found = size, 0
+    while position > 0:
+        start = max(0, position - _BLOCK)
+        block = os.pread(fd, position - start, start)
+        at = len(block)
+        while (at := block.rfind(b"\n", 0, at)) >= 0:
+            if start + at == size - 1:
+                continue  # the newline that ends the last line
+            found += 1
+            if found == lines:
+                return start + at + 1, found
+        position = start
+    return 0, found + (1 if size else 0)
 
 
 async def stream_log(path: str, query: LogQuery, tty: bool, ended: Callable[[], bool]) -> AsyncIterator[bytes]:
