@@ -77,7 +77,7 @@ def test_connect_and_disconnect_live(engine: Daemon) -> None:
     engine.docker("run", "-d", "--name", "b1", "--network", "n1", "busybox", "sleep", "1000")
     engine.docker("network", "connect", "--alias", "other", "n1", "a1")
     assert interfaces(engine, "a1") == ["eth0", "eth1", "lo"]
-    ping = ("exec", "a1", "ping", "-c1", "-W2", address(engine, "b1", "n1"))
+    ping = ("exec", "a1", "ping", "-c1", "-W10", address(engine, "b1", "n1"))
     eventually(lambda: engine.docker(*ping, check=False).code == 0)
     assert {c["Name"] for c in engine.api("GET", "/networks/n1").body["Containers"].values()} == {"a1", "b1"}
     busy = engine.docker("network", "rm", "n1", check=False)
