@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,18 @@ def test_following_over_a_rotation_loses_nothing(tmp_path: Path) -> None:
         return bytes(got)
 
     assert asyncio.run(scenario()).split() == [b"%d" % n for n in range(2000)]
+
+
+def test_following_ends_at_its_moment_though_nothing_comes(tmp_path: Path) -> None:
+    log = writer(tmp_path / "l")
+    log.write("stdout", b"first\n")
+    query = EVERYTHING._replace(follow=True, until_ns=time.time_ns() + 300_000_000)
+
+    async def followed() -> list[bytes]:
+        return [chunk async for chunk in stream_log(str(tmp_path / "l"), query, True, lambda: False)]
+
+    assert asyncio.run(asyncio.wait_for(followed(), 10)) == [b"first\n"]
+    log.close()
 
 
 @pytest.mark.parametrize("tail", [None, 15])

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
+from berth.base.clock import now_ns
 from berth.kernel import inotify
 from berth.logs.drivers.json_file import render_time
 from berth.spec.streams import LogQuery
@@ -238,12 +239,12 @@ def _tail_offset(fd: int, lines: int) -> tuple[int, int]:
 
 
 async def stream_log(path: str, query: LogQuery, tty: bool, ended: Callable[[], bool]) -> AsyncIterator[bytes]:
-    """Everything the query asks for; with ``follow`` also what comes, until ``ended()`` and all was delivered."""
+    """Everything the query asks for; with ``follow`` also what comes, until ``ended()`` or ``until`` and all was delivered."""
     reader = await asyncio.to_thread(LogReader, path, query, tty)
     watch_fd = -1
     try:
         while True:
-            over = ended()
+            over = ended() or (query.until_ns is not None and now_ns() > query.until_ns)
             chunk = await asyncio.to_thread(reader.next)
             if chunk is not None:
                 if chunk:

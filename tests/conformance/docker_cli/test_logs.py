@@ -10,6 +10,7 @@ import pytest
 
 from harness import reference
 from harness.daemon import Daemon
+from harness.eventually import eventually
 
 pytestmark = pytest.mark.root
 
@@ -43,6 +44,12 @@ def test_follow_shows_what_comes_and_ends_with_the_container(engine: Daemon) -> 
     engine.docker("kill", "slow")
     assert process.wait(10) == 0
     pushed.communicate(timeout=10)
+
+
+def test_follow_ends_at_until(engine: Daemon) -> None:
+    engine.docker("run", "-d", "--name", "talks", "busybox", "sh", "-c", "echo first; sleep 1000")
+    eventually(lambda: engine.docker("logs", "talks").out == "first\n")
+    assert engine.docker("logs", "-f", "--until", "1h", "talks").out == ""
 
 
 def test_a_long_line_is_whole(engine: Daemon) -> None:
