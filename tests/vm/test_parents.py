@@ -129,7 +129,7 @@ def test_without_a_parent_nobody_else_is_there(lan: Lan, engine: RoomDaemon, dri
     run(engine, "one", "own")
     run(engine, "two", "own")
     reaches(engine, "one", "two")
-    assert engine.docker("exec", "one", "ip", "route").lines == ["10.52.0.0/24 dev eth0 scope link  src 10.52.0.2"]
+    assert engine.docker("exec", "one", "ip", "route").out.strip() == "10.52.0.0/24 dev eth0 scope link  src 10.52.0.2"
     engine.docker("rm", "-f", "one", "two")
     engine.docker("network", "rm", "own")
     assert links(lan) == before

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Interface
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from berth.base.errors import InvalidArgument, from_oserror
 from berth.kernel.netlink import inet, link
 from berth.kernel.netlink.netns import inside, write_sysctl
 from berth.kernel.netlink.sock import Netlink, NetlinkError, Request
+from berth.networks.patience import patiently
 from berth.networks.records import Endpoint
 
 IFNAME_OPTION = "com.docker.network.endpoint.ifname"
@@ -20,6 +22,7 @@ SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls"
 ON_LINK = {"0.0.0.0": inet.AF_INET, "::": inet.AF_INET6}
 """An endpoint's gateway that is none: everybody is a neighbour (ipvlan in its l3 modes)."""
 _ENOENT = (3, 99)  # ESRCH, EADDRNOTAVAIL: it is gone already
+_TAKEN = (errno.EADDRINUSE, errno.EBUSY)
 
 
 class Sandbox(NamedTuple):
@@ -63,9 +66,24 @@ def configure(endpoint: Endpoint, sandbox: Sandbox) -> None:
         with Netlink(fd=sandbox.rtnl_fd) as nl:
             index = link.get_link(nl, endpoint.ifname).ifindex
             routes = (*_default_routes(endpoint, index), *_static_routes(endpoint, index))
-            nl.ask(link.set_link(index, up=True), *_addresses(endpoint, index), *routes)
+            _ask(nl, [link.set_link(index, up=True), *_addresses(endpoint, index), *routes])
     except OSError as err:
         raise from_oserror(err, f"configure {endpoint.ifname} of container {endpoint.container_name}") from err
+
+
+def _ask(nl: Netlink, requests: Sequence[Request]) -> None:
+    """All at once; where a MAC or an address is taken still, one by one from there."""
+    try:
+        nl.ask(*requests)
+    except NetlinkError as err:
+        if err.errno not in _TAKEN:
+            raise
+        for request in requests[err.index :]:
+            try:
+                patiently(lambda request=request: nl.ask(request), _TAKEN)  # type: ignore[misc]
+            except NetlinkError as again:
+                if again.errno != errno.EEXIST:  # else it was done the first time
+                    raise
 
 
 def _addresses(endpoint: Endpoint, index: int) -> Iterator[Request]:

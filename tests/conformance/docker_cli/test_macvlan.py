@@ -127,6 +127,45 @@ def test_passthru_wants_its_parent_alone(engine: Daemon, lan: Lan, network: str)
     assert f"network mac (macvlan) is already using parent interface {lan.parent}" in refused.err
 
 
+@pytest.mark.parametrize("mode", ["bridge", "passthru"])
+def test_a_predecessor_that_the_kernel_takes_down_in_its_own_time(engine: Daemon, lan: Lan, mode: str) -> None:
+    """Its interface has the MAC (with passthru, the parent) for a moment after the container has ended."""
+    mac = "02:00:00:00:77:0a"
+    engine.docker("network", "create", "-d", "macvlan", "--subnet", lan.subnet, "-o", f"parent={lan.parent}", "-o",
+                  f"macvlan_mode={mode}", "mac")  # fmt: skip
+    try:
+        ip(
+            "link",
+            "add",
+            "link",
+            lan.parent,
+            "name",
+            "old",
+            "netns",
+            lan.neighbour,
+            "address",
+            mac,
+            "type",
+            "macvlan",
+            "mode",
+            mode,
+        )
+        ip("-n", lan.neighbour, "link", "set", "old", "up")
+        started = engine.docker_popen("run", "-d", "--name", "mm", "--network", "mac", "--mac-address", mac, "busybox", "sleep",
+                                      "1000")  # fmt: skip
+        eventually(lambda: engine.docker("ps", "-aq", "-f", "name=mm").lines)
+        with pytest.raises(subprocess.TimeoutExpired):
+            started.wait(1)
+        ip("-n", lan.neighbour, "link", "delete", "old")
+        assert started.wait(60) == 0
+        reaches(engine, "mm", lan.gateway)
+        for _ in range(3):
+            engine.docker("restart", "-t0", "mm")
+        reaches(engine, "mm", lan.gateway)
+    finally:
+        engine.remove_all()
+
+
 def test_nothing_can_be_published_there(engine: Daemon, network: str) -> None:
     engine.docker("run", "-d", "--name", "pp", "--network", network, "-p", "8080", "busybox", "sleep", "1000")
     assert engine.docker("port", "pp").out == ""

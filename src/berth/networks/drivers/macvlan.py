@@ -10,6 +10,7 @@ container has the parent alone).
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 from berth.base.errors import Conflict, InvalidArgument
@@ -32,6 +33,9 @@ class MacvlanDriver(parent.OnParent):
             if other.driver == self.name and other.link == network.link and "passthru" in (mode, _mode(other)):
                 raise Conflict(f"cannot use mode passthru, macvlan network {other.id[:12]} is already using parent "
                                f"interface {network.link}")  # fmt: skip
+
+    def taken(self, network: NetworkRecord) -> tuple[int, ...]:
+        return (errno.EINVAL,) if _mode(network) == "passthru" else super().taken(network)
 
     def data(self, network: NetworkRecord) -> bytes:
         return link.MACVLAN.encode({"mode": MODES[_mode(network)]})

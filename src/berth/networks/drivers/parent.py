@@ -10,11 +10,14 @@ Links that we made carry the alias ``berth:<instance>``.
 
 from __future__ import annotations
 
+import errno
+
 from berth.base.errors import Conflict, InvalidArgument, NotFound, Unsupported, from_oserror
 from berth.kernel.netlink import link
 from berth.kernel.netlink.sock import Netlink
 from berth.networks.drivers.bridge import MTU_OPTION, alias_of
 from berth.networks.drivers.contract import Bare
+from berth.networks.patience import patiently
 from berth.networks.records import Endpoint, NetworkRecord
 from berth.networks.sandbox import Sandbox, drop_interface
 
@@ -36,6 +39,10 @@ class OnParent(Bare):
         """What the kernel's kind of link wants to know, encoded. Raises: InvalidArgument (an option)."""
         raise NotImplementedError
 
+    def taken(self, network: NetworkRecord) -> tuple[int, ...]:
+        """What the kernel says when an interface that is about to go is in the way of another one."""
+        return (errno.EBUSY,)
+
     def ensure(self, network: NetworkRecord) -> None:
         self._users.setdefault(network.link, set()).add(network.id)
         check_kind(self._nl, self.name)
@@ -52,9 +59,10 @@ class OnParent(Bare):
         mtu = int(network.options.get(MTU_OPTION) or 0)
         try:
             index = link.get_link(self._nl, network.link).ifindex
-            link.add_link(self._nl, link.NewLink(
-                endpoint.ifname, self.name, self.data(network), index, mac=endpoint.mac, mtu=mtu, netns_fd=netns_fd,
-            ))  # fmt: skip
+            new = link.NewLink(
+                endpoint.ifname, self.name, self.data(network), index, mac=endpoint.mac, mtu=mtu, netns_fd=netns_fd
+            )
+            patiently(lambda: link.add_link(self._nl, new), self.taken(network))
         except OSError as err:
             raise from_oserror(
                 err, f"attach container {endpoint.container_name} to parent interface {network.link}"
