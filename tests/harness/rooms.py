@@ -291,17 +291,18 @@ class RoomDaemon(Daemon):
     def power_off(self) -> None:
         """The daemon and everything of its containers is gone at once, and so is what was in /run."""
         self.kill9()
-        self._end_servers()
+        self.end_servers()
         self.end_processes()
         shutil.rmtree(self.run_root)
 
-    def _end_servers(self) -> None:
+    def end_servers(self) -> None:
+        """They keep the namespaces of their containers alive."""
         for server in self._servers:
             end(server)
         self._servers = []
 
     def close(self) -> None:
-        self._end_servers()
+        self.end_servers()
         super().close()
 
 

@@ -22,6 +22,7 @@ def lan() -> Iterator[Lan]:
 @pytest.fixture
 def engine(lan: Lan) -> Iterator[RoomDaemon]:
     yield lan.daemon
+    lan.daemon.end_servers()
     lan.daemon.remove_all()
 
 
