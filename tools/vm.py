@@ -2,8 +2,8 @@
 hugetlb, limits that may be raised, 802.1Q, ipvlan, SCTP, IPsec.
 
     base.img    Debian with its cloud kernel and systemd, made once by mmdebstrap (the cache folder)
-    src.img     this checkout, the packages of .venv and the test cache, made for each run
-    console-N   the kernel's and systemd's words (a file in the cache folder)
+    run-N/      of a run, N its process: src.img (this checkout, the packages of .venv and the test cache)
+    console-N   the kernel's and systemd's words (a file in the cache folder); a day old it goes
     output      the tests' own words, on a second serial line, shown as they come
 
 The guest boots with qemu's tcg (no KVM is needed), runs pytest with the words it is given and powers off. It has no network.
@@ -12,12 +12,14 @@ The guest boots with qemu's tcg (no KVM is needed), runs pytest with the words i
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -68,9 +70,24 @@ class Unavailable(Exception):
 
 def run(words: Sequence[str]) -> int:
     """Boot, run pytest with ``words`` in the guest, show its output; returns pytest's status. Raises: Unavailable."""
-    base = _ensure_base()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is left is removed then as well
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once make one image
+        _sweep()
+        base = _ensure_base()
     with _source_image(words) as source:
         return _boot(base, source)
+
+
+def _sweep() -> None:
+    """What runs left that were killed, and yesterday's consoles."""
+    for path in CACHE.glob("run-*"):
+        if not Path(f"/proc/{path.name.removeprefix('run-')}").exists():
+            shutil.rmtree(path, ignore_errors=True)
+    for path in CACHE.glob("console-*"):
+        if path.stat().st_mtime < time.time() - 86400:
+            path.unlink()
 
 
 def _ensure_base() -> Path:
@@ -83,14 +100,15 @@ def _ensure_base() -> Path:
     if image.exists() and stamp.exists() and stamp.read_text() == wanted:
         return image
     print(f"vm: making a Debian {suite} with its cloud kernel in {CACHE} (about 150 MB to fetch, once)", flush=True)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
-        root = Path(scratch) / "root"
+    with _folder() as scratch:
+        root = scratch / "root"
         _call("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, str(root), MIRROR)
         _furnish(root)
         for kind in ("vmlinuz", "initrd.img"):
+            (CACHE / f"{kind}-{suite}").unlink(missing_ok=True)
             shutil.copyfile(next((root / "boot").glob(f"{kind}-*")), CACHE / f"{kind}-{suite}")
-        _image(root, image, size_mb=4096)
+        _image(root, scratch / "base.img", size_mb=4096)
+        (scratch / "base.img").rename(image)  # a guest that runs keeps the old one
     stamp.write_text(wanted)
     return image
 
@@ -111,9 +129,19 @@ def _furnish(root: Path) -> None:
 
 
 @contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    path = CACHE / f"run-{os.getpid()}"
+    path.mkdir()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def _source_image(words: Sequence[str]) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
-        tree = Path(scratch) / "src"
+    with _folder() as scratch:
+        tree = scratch / "src"
         (tree / "repo").mkdir(parents=True)
         listed = _call("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=HOME).split("\0")
         for name in filter(None, listed):
@@ -129,7 +157,7 @@ def _source_image(words: Sequence[str]) -> Iterator[Path]:
                 shutil.copy2(path, tree / "cache" / path.name)
         shutil.copy2(os.environ.get("BERTH_TEST_DOCKER") or shutil.which("docker") or "/bin/false", tree / "docker")
         (tree / "run.sh").write_text(_RUN.format(words=shlex.join(words), verdict=VERDICT))
-        image = Path(scratch) / "src.img"
+        image = scratch / "src.img"
         _image(tree, image, size_mb=2048)
         shutil.rmtree(tree)
         yield image
@@ -158,14 +186,17 @@ def _boot(base: Path, source: Path) -> int:
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace"
     ) as guest:
         assert guest.stdout is not None
-        for line in guest.stdout:
-            if line.startswith(VERDICT):
-                status = int(line.removeprefix(VERDICT).strip() or 1)
-            print(line.rstrip(), flush=True)
+        try:
+            for line in guest.stdout:
+                if line.startswith(VERDICT):
+                    status = int(line.removeprefix(VERDICT).strip() or 1)
+                print(line.rstrip(), flush=True)
+        finally:
+            guest.terminate()  # it has ended, or we were told to
     if status:
         print(f"vm: the console's words are in {console}", flush=True)
     else:
-        console.unlink()
+        console.unlink(missing_ok=True)
     return status
 
 
