@@ -152,7 +152,7 @@ def run(
     os._exit(1)
 
 
-_ALL_TREES = frozenset({"proc", "dev", "sys"})
+_ALL_TREES = frozenset({"proc", "dev", "sys", "cgroup"})
 
 
 def _before_pivot(sock: socket.socket, wanted: Mapping[str, Any], request: Mapping[str, Any]) -> None:

@@ -155,13 +155,15 @@ def correct(spec: Mapping[str, Any], host_pid: int) -> frozenset[str]:
     paths = _paths((spec.get("linux") or {}).get("namespaces") or ())
     if "mount" not in paths:
         raise InvalidArgument("a container needs a mount namespace of its own", op="setns")
-    usable = {"proc", "dev", "sys"}
+    usable = {"proc", "dev", "sys", "cgroup"}
     for kind in ("network", "ipc", "uts", "cgroup"):
         if kind in paths and paths[kind] is None:
             continue  # the fresh one
         join_path(kind, paths.get(kind) or f"/proc/{host_pid}/ns/{_FILES[kind]}")
-        if kind in ("network", "cgroup"):
+        if kind == "network":
             usable.discard("sys")
+        elif kind == "cgroup":
+            usable -= {"sys", "cgroup"}
         elif kind == "ipc":
             usable.discard("dev")
     return frozenset(usable)

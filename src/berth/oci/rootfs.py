@@ -28,7 +28,7 @@ from berth.kernel.files import (
 )
 from berth.oci import devices, mounts
 from berth.oci.copyup import copy_tree
-from berth.oci.stage import CHILDREN, STAGED, TREE_OF, Empty, Stage, make_readonly, mask, place_cgroups
+from berth.oci.stage import CGROUP, CHILDREN, STAGED, TREE_OF, Empty, Stage, make_readonly, mask, place_cgroups
 from berth.spec.shim import OverlayRootfs
 
 _NONE: Mapping[int, int] = MappingProxyType({})
@@ -116,7 +116,8 @@ def mount_all(
     masked, readonly = set(linux.get("maskedPaths") or ()), set(linux.get("readonlyPaths") or ())
     entries = mounts.entries_of(spec)
     by_place = {e.place.rstrip("/") or "/": (e.place, e.kind, e.source, e.options) for e in entries}
-    trees = {t for t in usable if stage.serves(t, by_place, masked, readonly)}
+    trees = {t for t in CHILDREN if t in usable and stage.serves(t, by_place, masked, readonly)}
+    cgroups_alone = "sys" not in trees and "cgroup" in usable and stage.serves_cgroups(by_place)
     hidden_children = {c for t in trees for c in CHILDREN[t] if by_place[c] == STAGED[c]}
     late: list[int] = []
     for index, entry in enumerate(entries):
@@ -126,6 +127,9 @@ def mount_all(
             _move_tree(stage, root_fd, tree)
             continue
         if place in hidden_children:
+            continue
+        if cgroups_alone and place == CGROUP[0]:
+            _move_tree(stage, root_fd, "sys/fs/cgroup")
             continue
         try:
             _mount_entry(root_fd, entry, hierarchies, linux, handed.get(index, -1), late)

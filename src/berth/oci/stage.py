@@ -38,7 +38,9 @@ LINKS = (
     ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx"), ("core", "/proc/kcore"),
 )  # fmt: skip
+_NODES = tuple((name, os.makedev(major, minor)) for name, major, minor in DEVICES)
 _BASIC = m.ATTR_NOSUID | m.ATTR_NOEXEC | m.ATTR_NODEV
+_FLAGS = m.MS_NOSUID | m.MS_NOEXEC | m.MS_NODEV
 
 
 class Stage:
@@ -57,36 +59,33 @@ class Stage:
 
     def mount_base(self) -> None:
         """A tmpfs for the trees, in it the folder for the root."""
-        fd = m.new_filesystem("tmpfs", ["mode=700", "size=1m"], m.ATTR_NOSUID)
-        _place(fd, self.path)
+        m.mount("tmpfs", self.path, "tmpfs", m.MS_NOSUID, "mode=700,size=1m")
         os.mkdir(self.path + "/root", 0o755)
         self.place = os.open(self.path + "/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def build(self, hierarchies: Hierarchies, masked: Sequence[str], readonly: Sequence[str]) -> None:
-        """Build the three trees. After: the namespaces are unshared. Raises: OSError."""
+        """Build the three trees. After: the namespaces are unshared. Raises: OSError.
+
+        By path and mount(2), one call a mount: nobody else sees these folders, and none of them is the container's yet.
+        """
+        os.chdir(self.path)
         for name in ("proc", "dev", "sys"):
-            os.mkdir(f"{self.path}/{name}", 0o755)
-        _place(m.new_filesystem("proc", [], _BASIC, source="proc"), self.path + "/proc")
-        _place(
-            m.new_filesystem("tmpfs", ["mode=755", "size=65536k"], m.ATTR_NOSUID | m.ATTR_STRICTATIME),
-            self.path + "/dev",
-        )
-        dev_fd = os.open(self.path + "/dev", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            os.mkdir(name, 0o755)
+        m.mount("proc", "proc", "proc", _FLAGS)
+        m.mount("sysfs", "sys", "sysfs", _FLAGS | m.MS_RDONLY)
+        if os.path.isdir("sys/fs/cgroup"):
+            place_cgroups(hierarchies, os.open("sys/fs/cgroup", os.O_PATH | os.O_CLOEXEC), True)
+        m.mount("tmpfs", "dev", "tmpfs", m.MS_NOSUID | m.MS_STRICTATIME, "mode=755,size=65536k")
+        dev_fd = os.open("dev", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fill_dev(dev_fd)
         for name in ("pts", "shm", "mqueue"):
             os.mkdir(name, 0o755, dir_fd=dev_fd)
         os.close(dev_fd)
-        _place(
-            m.new_filesystem("devpts", ["newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
-                             m.ATTR_NOSUID | m.ATTR_NOEXEC),
-            self.path + "/dev/pts",
-        )  # fmt: skip
-        _place(m.new_filesystem("tmpfs", ["mode=1777", "size=67108864"], _BASIC, source="shm"), self.path + "/dev/shm")
-        _place(m.new_filesystem("mqueue", [], _BASIC), self.path + "/dev/mqueue")
-        _place(m.new_filesystem("sysfs", [], _BASIC | m.ATTR_RDONLY), self.path + "/sys")
-        if os.path.isdir(self.path + "/sys/fs/cgroup"):
-            place_cgroups(hierarchies, os.open(self.path + "/sys/fs/cgroup", os.O_PATH | os.O_CLOEXEC), True)
-        base_fd = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        m.mount("devpts", "dev/pts", "devpts", m.MS_NOSUID | m.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5")
+        m.mount("shm", "dev/shm", "tmpfs", _FLAGS, "mode=1777,size=67108864")
+        m.mount("mqueue", "dev/mqueue", "mqueue", _FLAGS)
+        base_fd = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.chdir("/")
         empty = Empty()
         self.masked = frozenset(p for p in masked if mask(base_fd, p, empty))
         empty.close()
@@ -105,21 +104,16 @@ class Stage:
             p in readonly for p in self.readonly if p.startswith(prefix)
         )
 
-
-def _place(fd: int, path: str) -> None:
-    target = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    try:
-        m.move_mount(fd, target)
-    finally:
-        os.close(target)
-        os.close(fd)
+    def serves_cgroups(self, mounts: Mapping[str, tuple[Any, ...]]) -> bool:
+        """The same for what stands below ``sys``: it fits where the network, and so sysfs, is another's."""
+        return self.ready and mounts.get(CGROUP[0]) == CGROUP
 
 
 def fill_dev(dev_fd: int) -> None:
     """The default devices and links in an empty /dev."""
     before = os.umask(0)
-    for name, major, minor in DEVICES:
-        os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=dev_fd)
+    for name, number in _NODES:
+        os.mknod(name, stat.S_IFCHR | 0o666, number, dir_fd=dev_fd)
     os.umask(before)
     for name, target in LINKS:
         os.symlink(target, name, dir_fd=dev_fd)
@@ -131,9 +125,8 @@ def place_cgroups(hierarchies: Hierarchies, target_fd: int, readonly: bool, *, o
     ``own_view``: the cgroup namespace is unshared, so each mount's root is the container's own group. Without one, a v1
     hierarchy shows that group all the same, by a bind, as every runtime does; a v2 tree is the host's.
     """
-    attributes = _BASIC | (m.ATTR_RDONLY if readonly else 0)
     if hierarchies.version == 2:
-        fd = m.new_filesystem("cgroup2", [], attributes)
+        fd = m.new_filesystem("cgroup2", [], _BASIC | (m.ATTR_RDONLY if readonly else 0))
         m.move_mount(fd, target_fd)
         os.close(fd)
         os.close(target_fd)
@@ -141,28 +134,43 @@ def place_cgroups(hierarchies: Hierarchies, target_fd: int, readonly: bool, *, o
     top_fd = m.new_filesystem("tmpfs", ["mode=755", "size=1m"], _BASIC)
     m.move_mount(top_fd, target_fd)
     os.close(target_fd)
-    for key in hierarchies.mounts:
-        name = key.removeprefix("name=")
-        os.mkdir(name, 0o755, dir_fd=top_fd)
-        try:
-            fd = _hierarchy(key, attributes) if own_view else _own_group(key, hierarchies.mounts[key], attributes)
-        except OSError:
-            continue  # a hierarchy that this namespace may not mount
-        place_fd = os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=top_fd)
-        m.move_mount(fd, place_fd)
-        os.close(place_fd)
-        os.close(fd)
-        if "," in key:
-            for alias in key.split(","):
-                os.symlink(name, alias, dir_fd=top_fd)
+    here_fd = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    os.fchdir(top_fd)  # so that a hierarchy is one call: in this new tmpfs nobody has made a link
+    for key, where in hierarchies.mounts.items():
+        _place_hierarchy(key, where, readonly, own_view)
+    os.fchdir(here_fd)
+    os.close(here_fd)
     if readonly:
         m.mount_setattr(top_fd, m.ATTR_RDONLY)
     os.close(top_fd)
 
 
-def _hierarchy(key: str, attributes: int) -> int:
-    options = ["none", key] if key.startswith("name=") else key.split(",")
-    return m.new_filesystem("cgroup", options, attributes)
+def _place_hierarchy(key: str, where: str, readonly: bool, own_view: bool) -> None:
+    """In the current directory. A hierarchy that this namespace may not mount is left out, its folder empty."""
+    name = key.removeprefix("name=")
+    os.mkdir(name, 0o755)
+    try:
+        if own_view:
+            m.mount("cgroup", name, "cgroup", _FLAGS | (m.MS_RDONLY if readonly else 0), _options(key))
+        else:
+            _place_own_group(key, where, name, _BASIC | (m.ATTR_RDONLY if readonly else 0))
+    except OSError:
+        return
+    if "," in key:
+        for alias in key.split(","):
+            os.symlink(name, alias)
+
+
+def _options(key: str) -> str:
+    return f"none,{key}" if key.startswith("name=") else key
+
+
+def _place_own_group(key: str, where: str, name: str, attributes: int) -> None:
+    fd = _own_group(key, where, attributes)
+    place_fd = os.open(name, os.O_PATH | os.O_CLOEXEC)
+    m.move_mount(fd, place_fd)
+    os.close(place_fd)
+    os.close(fd)
 
 
 def _own_group(key: str, where: str, attributes: int) -> int:
