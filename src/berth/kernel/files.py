@@ -11,7 +11,7 @@ import os
 import stat
 import struct
 
-from berth.kernel.libc import call, pointer_to, syscall
+from berth.kernel.libc import call, syscall
 
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_NO_SYMLINKS = 0x04
@@ -28,7 +28,7 @@ def openat2(dirfd: int, path: str, flags: int, mode: int = 0, resolve: int = 0) 
     raw = os.fsencode(path)
     for attempt in range(_EAGAIN_TRIES):
         try:
-            return syscall("openat2", dirfd, pointer_to(raw), pointer_to(how), ctypes.c_size_t(len(how)))
+            return syscall("openat2", dirfd, raw, how, len(how))
         except OSError as err:
             if err.errno != 11 or attempt == _EAGAIN_TRIES - 1:  # a rename raced with "..": try again
                 raise OSError(err.errno, err.strerror, path) from None

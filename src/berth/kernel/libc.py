@@ -1,4 +1,7 @@
-"""The C library through ctypes: one handle, errno read where the call is made."""
+"""The C library through ctypes: one handle, errno read where the call is made.
+
+Integers and bytes are passed as they are: ctypes makes an int and a pointer of them, and each wrapped value costs a start.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import os
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
+for _name in ("fstatfs", "mount", "prctl", "sethostname", "umount2"):
+    getattr(_libc, _name)  # looked up now: on first use each shim would do it for itself, by way of an exception
 
 _MACHINE = os.uname().machine
 _NUMBERS: dict[str, tuple[int, int]] = {  # name → (x86_64, aarch64)
@@ -33,7 +38,7 @@ def raise_errno(what: str, path: str | bytes | None = None) -> None:
 
 def syscall(name: str, *args: object) -> int:
     """Call by number; -1 becomes OSError."""
-    result: int = _syscall(ctypes.c_long(NR[name]), *args)
+    result: int = _syscall(NR[name], *args)
     if result < 0:
         raise_errno(name)
     return result
@@ -45,7 +50,3 @@ def call(name: str, *args: object, path: str | bytes | None = None) -> int:
     if result < 0:
         raise_errno(name, path)
     return result
-
-
-def pointer_to(raw: bytes) -> ctypes.c_char_p:
-    return ctypes.c_char_p(raw)

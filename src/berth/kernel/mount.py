@@ -6,13 +6,12 @@ opened directory (never a path) is what keeps a container's symbolic links from 
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import struct
 from collections.abc import Sequence
 
-from berth.kernel.libc import call, pointer_to, syscall
+from berth.kernel.libc import call, syscall
 
 MS_RDONLY = 1
 MS_NOSUID = 2
@@ -67,7 +66,7 @@ _PAGE = 4096
 
 def mount(source: str, target: str, fstype: str, flags: int = 0, data: str = "") -> None:
     call(
-        "mount", os.fsencode(source), os.fsencode(target), fstype.encode() or None, ctypes.c_ulong(flags),
+        "mount", os.fsencode(source), os.fsencode(target), fstype.encode() or None, flags,
         data.encode() or None, path=target,
     )  # fmt: skip
 
@@ -77,13 +76,13 @@ def umount2(target: str, flags: int = 0) -> None:
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
-    syscall("pivot_root", pointer_to(os.fsencode(new_root)), pointer_to(os.fsencode(put_old)))
+    syscall("pivot_root", os.fsencode(new_root), os.fsencode(put_old))
 
 
 def open_tree(dirfd: int, path: str, flags: int) -> int:
     """A descriptor of a mount; with OPEN_TREE_CLONE of a detached copy (a bind that stands nowhere yet)."""
     try:
-        return syscall("open_tree", dirfd, pointer_to(os.fsencode(path)), ctypes.c_uint(flags | OPEN_TREE_CLOEXEC))
+        return syscall("open_tree", dirfd, os.fsencode(path), flags | OPEN_TREE_CLOEXEC)
     except OSError as err:
         raise OSError(err.errno, err.strerror, path) from None
 
@@ -91,8 +90,8 @@ def open_tree(dirfd: int, path: str, flags: int) -> int:
 def move_mount(from_fd: int, to_fd: int) -> None:
     """Place the detached mount ``from_fd`` onto the directory or file that ``to_fd`` has open."""
     syscall(
-        "move_mount", from_fd, pointer_to(b""), to_fd, pointer_to(b""),
-        ctypes.c_uint(MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH),
+        "move_mount", from_fd, b"", to_fd, b"",
+        MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH,
     )  # fmt: skip
 
 
@@ -102,25 +101,25 @@ def mount_setattr(
     """Change attributes of the mount that ``fd`` has open; ``userns_fd`` goes with ATTR_IDMAP."""
     attr = struct.pack("QQQQ", attr_set, attr_clear, propagation, userns_fd)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
-    syscall("mount_setattr", fd, pointer_to(b""), ctypes.c_uint(flags), pointer_to(attr), ctypes.c_size_t(len(attr)))
+    syscall("mount_setattr", fd, b"", flags, attr, len(attr))
 
 
 def fsopen(fstype: str) -> int:
-    return syscall("fsopen", pointer_to(fstype.encode()), FSOPEN_CLOEXEC)
+    return syscall("fsopen", fstype.encode(), FSOPEN_CLOEXEC)
 
 
 def fsconfig_string(fd: int, key: str, value: str) -> None:
-    syscall("fsconfig", fd, FSCONFIG_SET_STRING, pointer_to(key.encode()), pointer_to(os.fsencode(value)), 0)
+    syscall("fsconfig", fd, FSCONFIG_SET_STRING, key.encode(), os.fsencode(value), 0)
 
 
 def fsconfig_flag(fd: int, key: str) -> None:
-    syscall("fsconfig", fd, FSCONFIG_SET_FLAG, pointer_to(key.encode()), None, 0)
+    syscall("fsconfig", fd, FSCONFIG_SET_FLAG, key.encode(), None, 0)
 
 
 def fsmount(fd: int, attributes: int = 0) -> int:
     """Create the filesystem that was configured and return its detached mount."""
     syscall("fsconfig", fd, FSCONFIG_CMD_CREATE, None, None, 0)
-    return syscall("fsmount", fd, FSMOUNT_CLOEXEC, ctypes.c_uint(attributes))
+    return syscall("fsmount", fd, FSMOUNT_CLOEXEC, attributes)
 
 
 def new_filesystem(fstype: str, options: Sequence[str] = (), attributes: int = 0, source: str = "") -> int:

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from berth.kernel.libc import NR, call, pointer_to, syscall
+from berth.kernel.libc import NR, call, syscall
 from berth.spec.capabilities import ALL_CAPABILITIES
 
 CLONE_NEWTIME = 0x00000080
@@ -48,16 +48,18 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 _CLOSE_RANGE_CLOEXEC = 4
 
-_pythonapi = ctypes.pythonapi
+_before_fork, _after_fork_in_child, _after_fork_in_parent = (
+    ctypes.pythonapi.PyOS_BeforeFork, ctypes.pythonapi.PyOS_AfterFork_Child, ctypes.pythonapi.PyOS_AfterFork_Parent
+)  # fmt: skip
 
 
 def unshare(flags: int) -> None:
-    syscall("unshare", ctypes.c_ulong(flags))
+    syscall("unshare", flags)
 
 
 def setns(fd: int, flags: int) -> None:
     """Join namespaces: of a namespace descriptor, or several at once of a pidfd (Linux 5.8)."""
-    syscall("setns", fd, ctypes.c_int(flags))
+    syscall("setns", fd, flags)
 
 
 _raw_syscall = ctypes.PyDLL(None, use_errno=True).syscall  # keeps the GIL: this thread is the process
@@ -77,33 +79,32 @@ def fork(flags: int = 0, cgroup_fd: int = -1, *, for_parent: bool = False) -> in
         flags |= CLONE_INTO_CGROUP
     exit_signal = 0 if for_parent else signal.SIGCHLD  # with CLONE_PARENT the kernel takes our own
     args = struct.pack("11Q", flags, 0, 0, 0, exit_signal, 0, 0, 0, 0, 0, max(cgroup_fd, 0))
-    _pythonapi.PyOS_BeforeFork()
-    pid: int = _raw_syscall(ctypes.c_long(NR["clone3"]), pointer_to(args), ctypes.c_size_t(len(args)))
+    _before_fork()
+    pid: int = _raw_syscall(NR["clone3"], args, len(args))
     number = ctypes.get_errno()
     if pid == 0:
-        _pythonapi.PyOS_AfterFork_Child()
+        _after_fork_in_child()
         return 0
-    _pythonapi.PyOS_AfterFork_Parent()
+    _after_fork_in_parent()
     if pid < 0:
         raise OSError(number, os.strerror(number), "clone3")
     return pid
 
 
 def prctl(option: int, arg2: int = 0, arg3: int = 0) -> int:
-    return call("prctl", option, ctypes.c_ulong(arg2), ctypes.c_ulong(arg3), ctypes.c_ulong(0), ctypes.c_ulong(0))
+    return call("prctl", option, arg2, arg3, 0, 0)
 
 
 def set_name(name: str) -> None:
     """The name that ps shows for this thread, at most 15 bytes."""
-    none = ctypes.c_ulong(0)
-    call("prctl", PR_SET_NAME, pointer_to(name.encode()[:15]), none, none, none)
+    call("prctl", PR_SET_NAME, name.encode()[:15])
 
 
 def give_back_free_memory() -> None:
     """The C library's free pages to the kernel (glibc's malloc_trim; another C library keeps them)."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
-        trim(ctypes.c_size_t(0))
+        trim(0)
 
 
 def close_range_cloexec(first: int) -> None:
@@ -116,7 +117,7 @@ def close_all_but(kept: Iterable[int]) -> None:
     first = 3
     for fd in sorted({fd for fd in kept if fd > 2}):
         if fd > first:
-            syscall("close_range", ctypes.c_uint(first), ctypes.c_uint(fd - 1), 0)
+            syscall("close_range", ctypes.c_uint(first), fd - 1, 0)
         first = fd + 1
     syscall("close_range", ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), 0)
 
@@ -124,7 +125,7 @@ def close_all_but(kept: Iterable[int]) -> None:
 def join_session_keyring(name: str) -> None:
     """A session keyring of the container's own: the host's keys are not reachable. Kernels without keys: nothing."""
     try:
-        syscall("keyctl", _KEYCTL_JOIN_SESSION_KEYRING, pointer_to(name.encode()), 0, 0, 0)
+        syscall("keyctl", _KEYCTL_JOIN_SESSION_KEYRING, name.encode(), 0, 0, 0)
     except OSError as err:
         if err.errno not in (38, 122, 95):  # ENOSYS, EDQUOT
             raise
@@ -168,7 +169,7 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
     data = struct.pack(
         "6I", effective & low, permitted & low, inheritable & low, effective >> 32, permitted >> 32, inheritable >> 32
     )
-    syscall("capset", header, pointer_to(data))
+    syscall("capset", header, data)
 
 
 def drop_bounding(keep: int, last: int) -> None:
@@ -192,7 +193,7 @@ def seccomp_set_filter(program: bytes, flags: int = 0) -> int:
     """
     buffer = ctypes.create_string_buffer(program, len(program))
     fprog = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
-    return syscall("seccomp", ctypes.c_uint(1), ctypes.c_uint(flags), pointer_to(fprog))
+    return syscall("seccomp", 1, flags, fprog)
 
 
 def rlimit_of(name: str) -> int:
@@ -240,7 +241,7 @@ _IOPRIO_WHO_PROCESS = 1
 
 def set_io_priority(kind: int, level: int) -> None:
     """``kind`` 1 real time, 2 best effort, 3 idle; ``level`` 0 to 7."""
-    syscall("ioprio_set", ctypes.c_int(_IOPRIO_WHO_PROCESS), ctypes.c_int(0), ctypes.c_int(kind << 13 | level))
+    syscall("ioprio_set", _IOPRIO_WHO_PROCESS, 0, kind << 13 | level)
 
 
 def sched_setattr(
@@ -248,7 +249,7 @@ def sched_setattr(
 ) -> None:
     """struct sched_attr { u32 size, policy; u64 flags; s32 nice; u32 priority; u64 runtime, deadline, period; }"""
     attr = struct.pack("=IIQiIQQQ", 48, policy, flags, nice, priority, runtime_ns, deadline_ns, period_ns)
-    syscall("sched_setattr", ctypes.c_int(0), pointer_to(attr), ctypes.c_uint(0))
+    syscall("sched_setattr", 0, attr, 0)
 
 
 _SIOCGIFFLAGS = 0x8913
@@ -266,12 +267,12 @@ def loopback_up() -> None:
 
 def set_hostname(name: str) -> None:
     raw = name.encode()
-    call("sethostname", raw, ctypes.c_size_t(len(raw)))
+    call("sethostname", raw, len(raw))
 
 
 def set_domainname(name: str) -> None:
     raw = name.encode()
-    call("setdomainname", raw, ctypes.c_size_t(len(raw)))
+    call("setdomainname", raw, len(raw))
 
 
 _IGNORED = tuple(

@@ -16,7 +16,7 @@ import struct
 from collections.abc import Sequence
 
 from berth.kernel.cgroups.devices import DeviceRule
-from berth.kernel.libc import pointer_to, syscall
+from berth.kernel.libc import syscall
 
 _KINDS = {"b": 1, "c": 2}
 _ACCESS = {"m": 1, "r": 2, "w": 4}
@@ -120,4 +120,4 @@ def _detach(cgroup_fd: int, ident: int) -> None:
 
 
 def _bpf(command: int, attr: bytes) -> int:
-    return syscall("bpf", command, pointer_to(attr), len(attr))
+    return syscall("bpf", command, attr, len(attr))
