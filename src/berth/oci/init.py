@@ -66,14 +66,15 @@ def run(
         # nothing that we mount reaches the host; what the host mounts later may still reach a slave
         m.mount("", "/", "", m.MS_SLAVE | m.MS_REC)
         stage = Stage(defaults.path)
+        own_network = bool(spaces.fresh & p.CLONE_NEWNET)
         if staged:
             if defaults.kept is not None:
                 host_tree.let_go(defaults.kept)
             stage.mount_base()
-            stage.build(hierarchies, defaults.masked, defaults.readonly)
+            stage.build(hierarchies, defaults.masked, defaults.readonly, own_network=own_network)
         else:
             stage.open_folder()
-        if spaces.fresh & p.CLONE_NEWNET:
+        if own_network:
             p.loopback_up()
         netns = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         rtnl = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
@@ -115,8 +116,8 @@ def run(
             fds = [slave, slave, slave]
         rootfs.make_late_readonly(late)
         step = "set kernel parameters"
-        _set_names(spec)
-        sysctl.write_all(linux.get("sysctl") or {}, linux.get("namespaces") or ())
+        set_names(spec)
+        sysctl.write_all(stage.sysctls_left(spec, usable), linux.get("namespaces") or ())
         wanted = spec.get("hooks")
         if wanted:
             step = "run hooks"
@@ -214,7 +215,8 @@ def _bind_init(root_fd: int, source: str) -> None:
     os.close(fd)
 
 
-def _set_names(spec: Mapping[str, Any]) -> None:
+def set_names(spec: Mapping[str, Any]) -> None:
+    """Host and domain name of a UTS namespace of its own."""
     if "uts" not in namespaces.kinds(spec):
         return
     if spec.get("hostname"):

@@ -1,4 +1,5 @@
-"""What can be built before the container is known: /proc, /dev and /sys, as Docker's default config has them.
+"""What can be built before the container is known: /proc, /dev and /sys, and what a network's kernel parameters are, as
+Docker's default config has them.
 
     <stage>/            a tmpfs in the init's own mount namespace, over a folder of the run-root
       root/             where the container's root will be mounted
@@ -33,6 +34,8 @@ TREE_OF = {"/proc": "proc", "/dev": "dev", "/dev/pts": "dev", "/dev/mqueue": "de
            "/sys/fs/cgroup": "sys"}  # fmt: skip
 CHILDREN = {"proc": (), "dev": ("/dev/pts", "/dev/mqueue", "/dev/shm"), "sys": ("/sys/fs/cgroup",)}
 
+SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+
 DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
 LINKS = (
     ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
@@ -52,6 +55,7 @@ class Stage:
         self.ready = False
         self.masked: frozenset[str] = frozenset()
         self.readonly: frozenset[str] = frozenset()
+        self.sysctls: Mapping[str, str] = {}
 
     def open_folder(self) -> None:
         """Only the folder for the root: all that a container with its own ways needs. After: the mount namespace is new."""
@@ -63,7 +67,9 @@ class Stage:
         os.mkdir(self.path + "/root", 0o755)
         self.place = os.open(self.path + "/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
-    def build(self, hierarchies: Hierarchies, masked: Sequence[str], readonly: Sequence[str]) -> None:
+    def build(
+        self, hierarchies: Hierarchies, masked: Sequence[str], readonly: Sequence[str], *, own_network: bool
+    ) -> None:
         """Build the three trees. After: the namespaces are unshared. Raises: OSError.
 
         By path and mount(2), one call a mount: nobody else sees these folders, and none of them is the container's yet.
@@ -72,6 +78,8 @@ class Stage:
         for name in ("proc", "dev", "sys"):
             os.mkdir(name, 0o755)
         m.mount("proc", "proc", "proc", _FLAGS)
+        if own_network:
+            self.sysctls = {key: value for key, value in SYSCTLS.items() if _set(key, value)}
         m.mount("sysfs", "sys", "sysfs", _FLAGS | m.MS_RDONLY)
         if os.path.isdir("sys/fs/cgroup"):
             place_cgroups(hierarchies, os.open("sys/fs/cgroup", os.O_PATH | os.O_CLOEXEC), True)
@@ -104,9 +112,31 @@ class Stage:
             p in readonly for p in self.readonly if p.startswith(prefix)
         )
 
+    def sysctls_left(self, spec: Mapping[str, Any], usable: frozenset[str]) -> Mapping[str, str]:
+        """What of the config's is still to be set: without /sys of the stage the network, too, is another's."""
+        wanted: Mapping[str, str] = (spec.get("linux") or {}).get("sysctl") or {}
+        if "sys" not in usable:
+            return wanted
+        return {key: value for key, value in wanted.items() if self.sysctls.get(key) != value}
+
     def serves_cgroups(self, mounts: Mapping[str, tuple[Any, ...]]) -> bool:
         """The same for what stands below ``sys``: it fits where the network, and so sysfs, is another's."""
         return self.ready and mounts.get(CGROUP[0]) == CGROUP
+
+
+def _set(key: str, value: str) -> bool:
+    """Through the stage's own procfs, which nobody else has touched. False where this kernel has no such parameter."""
+    try:
+        fd = os.open("proc/sys/" + key.replace(".", "/"), os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.write(fd, value.encode())
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 def fill_dev(dev_fd: int) -> None:

@@ -3,8 +3,7 @@
 CPython 3.11 rewrites a function's code in place while it warms up, and each shim would do that for itself on pages of its own.
 A function that was warm before the fork stays on the zygote's pages: a shim is smaller (by a seventh) and starts sooner.
 The play is the real code from the first frame to the exit record, on a stage that touches nothing: plain folders stand for
-cgroups, and an understudy for the init, so that nothing is forked or mounted. The init's own part is played apart, as far as it
-goes in a process that stays what it is: with filesystems that stand nowhere.
+cgroups, and a socket's other end for the init, so that nothing is forked. The init's own part is in ``rehearsal_init``.
 """
 
 from __future__ import annotations
@@ -13,70 +12,39 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from berth.base.errors import BerthError
-from berth.kernel import mount as m
+from berth.kernel import process as p
 from berth.kernel.cgroups import Hierarchies
-from berth.kernel.files import ensure_in_root
-from berth.oci import channel, mounts, namespaces, stage, tuning
-from berth.oci.document import Document
-from berth.oci.launch import InitHandle
-from berth.oci.process import prepare
+from berth.oci import channel, launch, namespaces
+from berth.oci.init import StageDefaults
+from berth.shim import rehearsal_init
 from berth.shim.main import Shim
-from berth.spec.capabilities import DEFAULT_CAPABILITIES
-from berth.spec.shim import AttachOptions, OverlayRootfs
+from berth.spec.shim import AttachOptions
 
 ROUNDS = 12
 """A function's code is specialised from its ninth call on (CPython 3.11, PEP 659)."""
 
+_ALMOST_NOTHING = {"namespaces": [{"type": "mount"}, {"type": "pid"}]}
 _CLIENT: AttachOptions = {
     "stdin": True, "stdout": True, "stderr": True, "framed": True, "early": "", "detach_keys": "EBE=",
 }  # fmt: skip
 
 
-class _Understudy(InitHandle):
-    """An init that is nobody."""
-
-    def __init__(self) -> None:
-        self.pid = 0
-        self.pidfd = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        self.netns_fd = self.rtnl_fd = -1
-        self._sock, self._far = socket.socketpair()
-        self._at_once = False
-
-    def create(
-        self, config: Document, rootfs: OverlayRootfs | None, stdio: Sequence[int], *, rows: int = 0,
-        cols: int = 0, init_path: str = "", exec_fifo: str = "", at_once: bool = False,
-        how: Mapping[str, Any] | None = None,
-    ) -> tuple[int, list[str]]:  # fmt: skip
-        self._at_once = at_once
-        channel.send(self._far, {"ready": True, "warnings": []})
-        self._ask({"rootfs": rootfs, "rows": rows, "cols": cols}, stdio, config.text)
-        _, fds = channel.receive(self._far)
-        os.write(fds[1], b"a line\n")
-        for fd in fds:
-            os.close(fd)
-        return -1, []
-
-    def start(self) -> None:
-        self._far.close()
-        super().start()
-
-
-def rehearse(folder: str) -> None:
+def rehearse(folder: str, hierarchies: Hierarchies, defaults: StageDefaults) -> None:
     """Play ``ROUNDS`` lives in ``folder``, which is gone afterwards; the process's signals are as before.
 
-    Raises: OSError (a full disk).
+    ``hierarchies`` and ``defaults`` are an init's. Raises: OSError (a full disk).
     """
     handler = signal.getsignal(signal.SIGCHLD)
     try:
         for number in range(ROUNDS):
             _clear(folder)
+            _play_fork(folder, defaults)
+            _clear(folder)
             _play(folder, f"{number:064x}")
-            _play_init()
+        rehearsal_init.play(folder, hierarchies, defaults, rounds=ROUNDS)
     finally:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, handler)
@@ -94,20 +62,37 @@ def _clear(folder: str) -> None:
         os.rmdir(folder)
 
 
+def _play_fork(folder: str, defaults: StageDefaults) -> None:
+    """A real fork: this side of it becomes warm here. The init ends at once, for nobody wants it."""
+    hierarchies = _folders(folder)
+    group = hierarchies.group("/parent", "slot")
+    pid, sock, _ = launch.fork_init(group, hierarchies, defaults, linux=_ALMOST_NOTHING, staged=False, make_cgroup=True)
+    sock.close()
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+    p.set_name("berth-zygote")
+
+
 def _play(folder: str, name: str) -> None:
     daemon, ours = socket.socketpair()
     daemon.settimeout(1)
     hierarchies = _folders(folder)
     shim = Shim(ours, hierarchies, hierarchies.group("/parent", "slot"), "")
-    shim._cgroup.create()
-    for file in ("tasks", "devices.deny", "devices.allow"):
-        open(f"{folder}/devices/parent/slot/{file}", "w", encoding="ascii").close()
-    shim._cgroup.apply_device_rules([])
-    shim._init = _Understudy()
+    _make_group(shim, hierarchies)
+    init, near = socket.socketpair()
     client, theirs = socket.socketpair()
     with daemon, client:
+        with socket.socket() as rtnl:
+            channel.send(init, {"parked": True}, [rtnl.fileno(), rtnl.fileno()])
+        shim.park(launch.Forked(os.getpid(), near, namespaces.PARKED))
+        _close_all(channel.receive(daemon)[1])
+        channel.send(init, {"ready": True, "warnings": []})
         with theirs:
             _ask(shim, daemon, "create", _request(folder, name), [theirs.fileno()], tail=b"{}")
+        _, streams = channel.receive(init)
+        os.write(streams[1], b"a line\n")
+        _close_all(streams)
+        init.close()  # as execve does
         _ask(shim, daemon, "start", {})
         shim._reaped_at = 1.0
         shim._reap()
@@ -120,6 +105,20 @@ def _play(folder: str, name: str) -> None:
     shim._goodbye()
     shim._loop.close()
     for fd in (shim._wake_read, shim._wake_write):
+        os.close(fd)
+
+
+def _make_group(shim: Shim, hierarchies: Hierarchies) -> None:
+    shim._cgroup.create()
+    for name, mount in hierarchies.mounts.items():
+        for file in ("tasks", f"{name}.deny", f"{name}.allow"):
+            open(f"{mount}/parent/slot/{file}", "w", encoding="ascii").close()
+    shim._cgroup.make({})
+    shim._cgroup.join()
+
+
+def _close_all(fds: Sequence[int]) -> None:
+    for fd in fds:
         os.close(fd)
 
 
@@ -155,39 +154,3 @@ def _request(folder: str, name: str) -> dict[str, Any]:
         "cgroup": {"parent": "/parent", "name": name, "systemd": False},
         "attach": [_CLIENT],
     }  # fmt: skip
-
-
-_SPEC: dict[str, Any] = {
-    "process": {
-        "args": [sys.executable], "cwd": "/", "env": ["PATH=/bin", "HOSTNAME=x"], "user": {"uid": 0, "gid": 0},
-        "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), DEFAULT_CAPABILITIES),
-    },
-    "mounts": [
-        *({"destination": d, "type": t, "source": s, "options": list(o)} for d, t, s, o in stage.STAGED.values()),
-        *({"destination": place, "type": "bind", "source": "/dev/null", "options": ["rbind", "rprivate"]}
-          for place in ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")),
-    ],
-    "linux": {
-        "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup")],
-        "maskedPaths": ["/proc/keys"], "readonlyPaths": ["/proc/sys"], "seccomp": "default",
-    },
-}  # fmt: skip
-
-
-def _play_init() -> None:
-    """What an init does besides entering and placing. A host that does not let us have a part of it is told by a real start."""
-    process, linux = _SPEC["process"], _SPEC["linux"]
-    with contextlib.suppress(OSError, BerthError):
-        root_fd = m.new_filesystem("tmpfs", ["mode=755", "size=1m"], m.ATTR_NOSUID)
-        try:
-            stage.fill_dev(root_fd)
-            m.mount_setattr(root_fd, m.ATTR_NODEV)
-            for entry in mounts.entries_of(_SPEC):
-                os.close(ensure_in_root(root_fd, entry.place, directory=not entry.bind))
-                if entry.bind:
-                    os.close(mounts.open_bind(entry))
-        finally:
-            os.close(root_fd)
-        namespaces.kinds(_SPEC)
-        tuning.plan(process, linux)
-        prepare(process, linux, make_cwd=True)

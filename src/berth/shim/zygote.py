@@ -17,19 +17,22 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from berth.base.errors import from_oserror
+from berth.kernel import cgroups
+from berth.kernel import process as p
+from berth.kernel.cgroups import ENGINE_GROUP, Cgroup, Hierarchies, systemd
+from berth.netd.main import run as run_netd
+from berth.oci import channel, host_tree
+from berth.oci.init import StageDefaults
+from berth.shim.main import run_shim
+from berth.shim.preload import preload, seal, settle
+from berth.shim.rehearsal import rehearse
+
 
 def main(argv: list[str]) -> int:
     """``argv``: descriptor of the socket, cgroup parent, stage folder, path of the small init ("" for none), masked and
     read-only paths, the engine's data root and run root, the folder of its volumes."""
-    from berth.shim.preload import preload, seal, settle
-
     preload()
-    from berth.kernel import cgroups
-    from berth.kernel import process as p
-    from berth.oci import host_tree
-    from berth.oci.init import StageDefaults
-    from berth.shim.rehearsal import rehearse
-
     control = socket.socket(fileno=int(argv[0]))
     parent, stage, init_path, masked, readonly, data_root, run_root, volumes = argv[1:9]
     p.set_name("berth-zygote")
@@ -43,7 +46,7 @@ def main(argv: list[str]) -> int:
     _leave_the_daemons_cgroup(hierarchies, parent)
     kept = host_tree.Kept((data_root, run_root, *host_tree.SYSTEM), volumes) if host_tree.is_private() else None
     defaults = StageDefaults(stage, tuple(masked.split(":")), tuple(readonly.split(":")), kept)
-    rehearse(stage + "-rehearsal")
+    rehearse(stage + "-rehearsal", hierarchies, defaults)
     seal()
     fillers = settle()
     _serve(control, _Forker(hierarchies, defaults, parent, init_path))
@@ -60,10 +63,8 @@ def _reap(number: int, frame: object) -> None:
         pass
 
 
-def _leave_the_daemons_cgroup(hierarchies: Any, parent: str) -> None:
+def _leave_the_daemons_cgroup(hierarchies: Hierarchies, parent: str) -> None:
     """Into a group of our own, so that stopping the daemon's unit does not stop its shims."""
-    from berth.kernel.cgroups import ENGINE_GROUP
-
     group = hierarchies.group(parent, ENGINE_GROUP)
     try:
         group.create()
@@ -73,7 +74,7 @@ def _leave_the_daemons_cgroup(hierarchies: Any, parent: str) -> None:
 
 
 class _Forker:
-    def __init__(self, hierarchies: Any, defaults: Any, parent: str, init_path: str) -> None:
+    def __init__(self, hierarchies: Hierarchies, defaults: StageDefaults, parent: str, init_path: str) -> None:
         self._hierarchies = hierarchies
         self._defaults = defaults
         self._parent = parent
@@ -81,16 +82,12 @@ class _Forker:
 
     def fork(self, control: socket.socket, ours: socket.socket, args: dict[str, Any]) -> int:
         def run() -> None:
-            from berth.shim.main import run_shim
-
             ours.close()
             run_shim(control, self._hierarchies, self._defaults, self._group(args), self._init_path, args.get("linux"))
 
         return _fork(run)
 
-    def _group(self, args: dict[str, Any]) -> Any:
-        from berth.kernel.cgroups import systemd
-
+    def _group(self, args: dict[str, Any]) -> Cgroup:
         parent, slot = str(args.get("parent") or self._parent), str(args["slot"])
         if args.get("systemd"):
             return systemd.unit_group(self._hierarchies, f"{parent}::{slot}")
@@ -98,8 +95,6 @@ class _Forker:
 
     def netd(self, listener: socket.socket, ours: socket.socket, args: dict[str, Any]) -> int:
         def run() -> None:
-            from berth.netd.main import run as run_netd
-
             ours.close()
             run_netd(listener, str(args["table"]))
 
@@ -123,9 +118,6 @@ def _fork(run: Callable[[], None]) -> int:
 
 
 def _serve(control: socket.socket, forker: _Forker) -> None:
-    from berth.base.errors import from_oserror
-    from berth.oci import channel
-
     while True:
         try:
             message, fds = channel.receive(control)

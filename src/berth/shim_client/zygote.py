@@ -26,6 +26,12 @@ log = logging.getLogger("berth.zygote")
 _ENDING_S, _ENDING_TRIES = 0.01, 200
 
 
+_ENVIRON = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "LD_BIND_NOW": "1",  # symbols are looked up once, not by each fork for itself
+}
+
+
 class Zygote:
     """``masked`` and ``readonly`` are the default paths that every parked init stages."""
 
@@ -68,7 +74,7 @@ class Zygote:
             try:
                 self._process = spawn.start(
                     argv, executable=f"/proc/self/fd/{fd}" if fd >= 0 else None,
-                    pass_fds=[theirs.fileno(), *([fd] if fd >= 0 else [])], env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+                    pass_fds=[theirs.fileno(), *([fd] if fd >= 0 else [])], env=_ENVIRON,
                     new_session=True,
                 )  # fmt: skip
             finally:
