@@ -14,6 +14,10 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
+QUIET_S = 0.25
+PATIENCE_S = 5.0
+"""``empty_soon`` waits for a pause of ``QUIET_S``, for ``PATIENCE_S`` at most."""
+
 
 class Trash:
     """``put`` renames, the thread deletes. The folder must be on the same file system as what is put into it."""
@@ -27,13 +31,16 @@ class Trash:
         self._emptying: Future[None] | None = None
         self._again = False
         self._closed = False
+        self._at_once = threading.Event()
+        self._puts = 0
 
     def open(self) -> None:
         os.makedirs(self._path, mode=0o700, exist_ok=True)
         self.empty()
 
     def put(self, path: str) -> None:
-        """Rename ``path`` into the trash; nothing there is not an error. ``empty`` deletes it."""
+        """Rename ``path`` into the trash; nothing there is not an error. ``empty`` deletes it. Raises: OSError."""
+        self._puts += 1
         try:
             os.rename(path, os.path.join(self._path, self._name()))
         except FileNotFoundError:
@@ -41,6 +48,14 @@ class Trash:
 
     def empty(self) -> Future[None]:
         """Delete in the background all that is in the trash now."""
+        self._at_once.set()
+        return self._start()
+
+    def empty_soon(self) -> None:
+        """The same once no more comes for a moment: what goes in a burst is deleted after it, not beside it."""
+        self._start()
+
+    def _start(self) -> Future[None]:
         with self._lock:
             if self._emptying is not None and not self._emptying.done():
                 self._again = True
@@ -56,6 +71,7 @@ class Trash:
         """Stop after the file at hand."""
         with self._lock:
             self._closed = True
+        self._at_once.set()
         self._thread.shutdown(wait=True)
 
     def _name(self) -> str:
@@ -63,6 +79,7 @@ class Trash:
 
     def _empty(self) -> None:
         while not self._closed:
+            self._wait_for_a_pause()
             with self._lock:
                 self._again = False
             root_fd = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -79,7 +96,15 @@ class Trash:
             with self._lock:
                 if not self._again:
                     self._emptying = None  # under the lock: nobody can ask this round for more any longer
+                    self._at_once.clear()
                     return
+
+    def _wait_for_a_pause(self) -> None:
+        deadline, before = time.monotonic() + PATIENCE_S, -1
+        while before != self._puts and time.monotonic() < deadline:
+            before = self._puts
+            if self._at_once.wait(QUIET_S):
+                return
 
     def _delete(self, root_fd: int, name: str) -> bool:
         """Delete one top entry, or empty it as far as one level goes. False when it cannot be deleted."""

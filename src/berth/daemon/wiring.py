@@ -17,6 +17,7 @@ from berth.api.services import Services
 from berth.base.clock import now_ns
 from berth.base.layout import Layout
 from berth.base.locks import KeyedLocks
+from berth.content.trash import Trash
 from berth.daemon import host as hosts
 from berth.daemon.configure import reload_attributes
 from berth.daemon.doors import tls_context
@@ -38,7 +39,6 @@ from berth.engine.networks import NetworkVerbs
 from berth.engine.reconcile import recover
 from berth.engine.runtimes import Runtimes
 from berth.engine.system import SystemFacts, SystemService
-from berth.engine.trash import Trash
 from berth.engine.volumes import VolumeVerbs
 from berth.kernel import cgroups
 from berth.networks.ipam.pools import DEFAULT_POOLS, parse_pool
@@ -68,7 +68,7 @@ class Engine:
         self.events = EventBus()
         self.containers = ContainerIndex()
         self.tasks = Tasks()
-        self.trash = Trash(layout)
+        self.trash = Trash(layout.trash)
         self.volumes = VolumeStore(layout, self.db)
         self.images = ImageService(layout, self.db, _image_settings(settings), self.events.publish, self._users)
         host = hosts.host_facts(settings, cgroup_v2=facts.version == 2)
@@ -142,6 +142,7 @@ class Engine:
         if not any(container.running for container in self.containers):
             await asyncio.to_thread(self.zygote.remove_cgroups)
         await self.images.close()
+        self.trash.drain()
         self.trash.close()
         self.db.close()
 

@@ -182,7 +182,8 @@ def _sweep_data_root(deps: Deps) -> None:
     """Folders of containers that no row knows: their creation was cut off."""
     for entry in os.listdir(deps.layout.containers):
         if deps.containers.find(entry) is None:
-            deps.trash.discard(os.path.join(deps.layout.containers, entry))
+            deps.trash.put(os.path.join(deps.layout.containers, entry))
+            deps.trash.empty_soon()
 
 
 async def _sweep_one(shim_dir: str) -> None:

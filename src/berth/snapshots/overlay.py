@@ -317,7 +317,7 @@ class Snapshots:
         if active is None:
             return lambda conn: None
         self._trash.put(self._dir(active.number))
-        self._trash.empty()
+        self._trash.empty_soon()
         gone = [(key, active.number)]
         return lambda conn: rows.delete(conn, gone)
 

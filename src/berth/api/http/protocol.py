@@ -12,9 +12,10 @@ import asyncio
 import fcntl
 import logging
 import os
+import select
 import socket
+import sys
 import termios
-import time
 from collections.abc import Awaitable, Callable
 from typing import cast
 from urllib.parse import unquote
@@ -343,15 +344,32 @@ async def _until_read(sock: socket.socket) -> None:
     """Until a client on a unix socket has taken the answer, for a moment at most.
 
     docker-py reads it through a buffer, and what follows in the same read is lost to it: the first words of a fast program.
+    The kernel tells of it: what is read makes room, which is an event of its own for who watches edges.
     """
     if sock.family != socket.AF_UNIX:
         return
+    loop = asyncio.get_running_loop()
+    with select.epoll(1) as edges:
+        edges.register(sock.fileno(), select.EPOLLOUT | select.EPOLLET)
+        taken: asyncio.Future[None] = loop.create_future()
+
+        def look() -> None:
+            edges.poll(0)
+            if not taken.done() and _is_read(sock):
+                taken.set_result(None)
+
+        loop.add_reader(edges.fileno(), look)
+        try:
+            look()
+            async with asyncio.timeout(_READ_WITHIN_S):
+                await taken
+        except TimeoutError:
+            pass
+        finally:
+            loop.remove_reader(edges.fileno())
+
+
+def _is_read(sock: socket.socket) -> bool:
     left = bytearray(4)
-    deadline = time.monotonic() + _READ_WITHIN_S
-    turns = 0
-    while time.monotonic() < deadline:
-        fcntl.ioctl(sock, termios.TIOCOUTQ, left)  # of a unix socket: what the other side has not read
-        if not any(left):
-            return
-        turns += 1
-        await asyncio.sleep(0 if turns < 50 else 0.001)
+    fcntl.ioctl(sock, termios.TIOCOUTQ, left)  # of a unix socket: what the other side has not read
+    return int.from_bytes(left, sys.byteorder) <= 1  # while the kernel tells of it, the last byte still counts

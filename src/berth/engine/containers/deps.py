@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from berth.base.layout import Layout
 from berth.base.locks import KeyedLocks
+from berth.content.trash import Trash
 from berth.db.database import Database
 from berth.engine.containers.index import ContainerIndex
 from berth.engine.containers.record import Container, encode_row
 from berth.engine.containers.runtime_spec import HostFacts
 from berth.engine.events import EventBus
 from berth.engine.runtimes import Runtimes
-from berth.engine.trash import Trash
 from berth.networks.records import save_endpoints
 
 if TYPE_CHECKING:

@@ -83,7 +83,8 @@ async def remove_locked(deps: Deps, container: Container, *, volumes: bool) -> N
 
         await deps.db.write(delete)
         remove_network_files(deps, container)
-        deps.trash.discard(deps.layout.container_dir(row.id))
+        deps.trash.put(deps.layout.container_dir(row.id))
+        deps.trash.empty_soon()
     except BaseException:
         container.removal = None
         row.phase = "dead"
