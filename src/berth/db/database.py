@@ -66,10 +66,12 @@ class Database:
 
     def write_sync(self, fn: Callable[[sqlite3.Connection], T], *, durable: bool = False) -> T:
         """As ``write``, for plain code on worker threads and at start."""
-        return self._submit(self._write, fn, durable).result()
+        result: T = self._submit(self._write, fn, durable).result()
+        return result
 
     def read_sync(self, fn: Callable[[sqlite3.Connection], T]) -> T:
-        return self._submit(self._read, fn).result()
+        result: T = self._submit(self._read, fn).result()
+        return result
 
     def _submit(self, work: Callable[..., T], *args: Any) -> Future[T]:
         with self._count:
