@@ -1,8 +1,8 @@
 """The database: one connection, one transaction at a time in the order asked for, on a thread of its own where it may wait.
 
-WAL with synchronous=NORMAL: a commit survives the daemon's death at once and the machine's death from the next
-checkpoint on. ``durable=True`` syncs before it returns, for acknowledgements that promise durability. Checkpoints (which
-sync) run on the same thread after a burst, never inside a request.
+WAL with synchronous=NORMAL: a commit survives the daemon's death at once and the machine's death from the next sync of the
+log on. ``durable=True`` returns after such a sync, for acknowledgements that promise durability; those that are asked for
+while one is under way share the next. Checkpoints (which sync) run on the thread after a burst, never inside a request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from berth.base.errors import DataLoss, Internal, ResourceExhausted
+from berth.base.errors import DataLoss, Internal, ResourceExhausted, from_oserror
 from berth.db.schema import MIGRATIONS
 
 log = logging.getLogger("berth.db")
@@ -35,6 +35,9 @@ class Database:
     def __init__(self, path: str) -> None:
         self._path = path
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="db")
+        self._syncer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="db-sync")
+        self._sync: Future[None] | None = None  # one that has not begun
+        self._log_fd = -1
         self._conn: sqlite3.Connection | None = None
         self._commits = 0
         self._turn = threading.Lock()
@@ -47,17 +50,21 @@ class Database:
 
     def close(self) -> None:
         """Checkpoint and close (blocking; at the end)."""
+        self._syncer.shutdown()
         self._thread.submit(self._close).result()
         self._thread.shutdown()
 
     async def write(self, fn: Callable[[sqlite3.Connection], T], *, durable: bool = False) -> T:
         """On the caller's thread when it need not wait for anybody: a commit that does not sync takes less than a hand-over."""
-        if not durable and self._ahead == 0 and self._turn.acquire(blocking=False):
+        if self._ahead == 0 and self._turn.acquire(blocking=False):
             try:
-                return self._write(fn, False)
+                result = self._write(fn)
             finally:
                 self._turn.release()
-        result: T = await asyncio.wrap_future(self._submit(self._write, fn, durable))
+        else:
+            result = await asyncio.wrap_future(self._submit(self._write, fn))
+        if durable:
+            await asyncio.wrap_future(self._sync_soon())
         return result
 
     async def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
@@ -66,7 +73,9 @@ class Database:
 
     def write_sync(self, fn: Callable[[sqlite3.Connection], T], *, durable: bool = False) -> T:
         """As ``write``, for plain code on worker threads and at start."""
-        result: T = self._submit(self._write, fn, durable).result()
+        result: T = self._submit(self._write, fn).result()
+        if durable:
+            self._sync_soon().result()
         return result
 
     def read_sync(self, fn: Callable[[sqlite3.Connection], T]) -> T:
@@ -85,6 +94,20 @@ class Database:
         finally:
             with self._count:
                 self._ahead -= 1
+
+    def _sync_soon(self) -> Future[None]:
+        with self._count:
+            if self._sync is None:
+                self._sync = self._syncer.submit(self._sync_log)
+            return self._sync
+
+    def _sync_log(self) -> None:
+        with self._count:
+            self._sync = None  # who commits from here on needs the next one
+        try:
+            os.fdatasync(self._log_fd)
+        except OSError as err:
+            raise from_oserror(err, f"write {self._path} to the disk", path=self._path) from err
 
     def _open(self) -> None:
         fresh = not os.path.exists(self._path)
@@ -115,23 +138,24 @@ class Database:
         The zeros behind the log's end are no frames to SQLite, which writes over them and starts again from the front
         after a checkpoint.
         """
+        flags = os.O_WRONLY | os.O_CLOEXEC
         try:
-            fd = os.open(f"{self._path}-wal", os.O_WRONLY | os.O_CLOEXEC)
+            self._log_fd = os.open(f"{self._path}-wal", flags)
         except FileNotFoundError:  # nothing was written yet: the first commit makes it
             self._connection().execute(f"PRAGMA user_version={len(MIGRATIONS)}")
-            fd = os.open(f"{self._path}-wal", os.O_WRONLY | os.O_CLOEXEC)
+            self._log_fd = os.open(f"{self._path}-wal", flags)
         try:
-            os.posix_fallocate(fd, 0, _RESERVED_BYTES)
+            os.posix_fallocate(self._log_fd, 0, _RESERVED_BYTES)
         except OSError as err:
             log.warning("no room for the database's log on %s: %s", self._path, err.strerror)
-        finally:
-            os.close(fd)
+        _sync_directory(os.path.dirname(self._path))  # the log is a new file after each clean end
 
     def _close(self) -> None:
         if self._conn is not None:
             self._conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._conn.close()
             self._conn = None
+            os.close(self._log_fd)
 
     def _connection(self) -> sqlite3.Connection:
         if self._conn is None:
@@ -141,18 +165,16 @@ class Database:
     def _read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         return fn(self._connection())
 
-    def _write(self, fn: Callable[[sqlite3.Connection], T], durable: bool) -> T:
+    def _write(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            return self._commit(fn, durable)
+            return self._commit(fn)
         except ResourceExhausted:
             # the log is at its end: start it again from the front, where its room is
             self._connection().execute("PRAGMA wal_checkpoint(RESTART)")
-            return self._commit(fn, durable)
+            return self._commit(fn)
 
-    def _commit(self, fn: Callable[[sqlite3.Connection], T], durable: bool) -> T:
+    def _commit(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         conn = self._connection()
-        if durable:
-            conn.execute("PRAGMA synchronous=FULL")
         try:
             conn.execute("BEGIN IMMEDIATE")
             try:
@@ -166,11 +188,16 @@ class Database:
             if "full" in str(err):
                 raise ResourceExhausted(f"no space left on device: {self._path}", path=self._path) from err
             raise
-        finally:
-            if durable:
-                conn.execute("PRAGMA synchronous=NORMAL")
         self._commits += 1
         if self._commits >= _CHECKPOINT_AFTER:
             self._commits = 0
             self._submit(conn.execute, "PRAGMA wal_checkpoint(PASSIVE)")
         return result
+
+
+def _sync_directory(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

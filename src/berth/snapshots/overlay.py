@@ -63,6 +63,7 @@ class Snapshots:
         self._owner_cache: dict[str, RootOwner] = {}
         self._last = 0
         self._shifted = Shifted(root)
+        self._as_made: set[str] = set()  # keys of writable layers that never wore other ids than the image's
 
     def open(self) -> None:
         """Read the table, take away directories that no row names, make the init layer (blocking)."""
@@ -266,6 +267,7 @@ class Snapshots:
             if isinstance(err, OSError):
                 raise from_oserror(err, "make a container's writable layer") from err
             raise
+        self._as_made.add(key)
         return rootfs, lambda conn: rows.insert_active(conn, key, active)
 
     def rootfs(self, key: str, *, volatile: bool = False) -> OverlayRootfs:
@@ -284,10 +286,13 @@ class Snapshots:
         active = self._get_active(key)
         if shift is not None and not self.flat:
             self._shift_chain(active.parent, shift)
+        self._as_made.discard(key)
         wear(self._dir(active.number), shift)
 
     def worn(self, key: str) -> Shift | None:
         """What ``wear`` gave last. Raises: NotFound."""
+        if key in self._as_made:
+            return None
         return worn(self._dir(self._get_active(key).number))
 
     def _shift_chain(self, chain_id: str, shift: Shift) -> None:
@@ -314,6 +319,7 @@ class Snapshots:
         """Rename a writable layer to the trash; the result deletes its row. Nothing there is not an error."""
         with self._lock:
             active = self._actives.pop(key, None)
+        self._as_made.discard(key)
         if active is None:
             return lambda conn: None
         self._trash.put(self._dir(active.number))
