@@ -66,6 +66,8 @@ def configure(endpoint: Endpoint, sandbox: Sandbox) -> None:
         with Netlink(fd=sandbox.rtnl_fd) as nl:
             index = link.get_link(nl, endpoint.ifname).ifindex
             routes = (*_default_routes(endpoint, index), *_static_routes(endpoint, index))
+            if not endpoint.ipv6 and SYSCTLS_OPTION not in endpoint.options:
+                link.leave_without_ipv6(nl, index=index)
             _ask(nl, [link.set_link(index, up=True), *_addresses(endpoint, index), *routes])
     except OSError as err:
         raise from_oserror(err, f"configure {endpoint.ifname} of container {endpoint.container_name}") from err

@@ -107,10 +107,12 @@ class Stage:
             return False
         if any(child not in mounts for child in CHILDREN[tree]):
             return False
+        return self._below(self.masked, tree) <= masked and self._below(self.readonly, tree) <= readonly
+
+    @staticmethod
+    def _below(paths: frozenset[str], tree: str) -> set[str]:
         prefix = f"/{tree}/"
-        return all(p in masked for p in self.masked if p.startswith(prefix)) and all(
-            p in readonly for p in self.readonly if p.startswith(prefix)
-        )
+        return {path for path in paths if path.startswith(prefix)}
 
     def sysctls_left(self, spec: Mapping[str, Any], usable: frozenset[str]) -> Mapping[str, str]:
         """What of the config's is still to be set: without /sys of the stage the network, too, is another's."""

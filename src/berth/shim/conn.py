@@ -36,6 +36,7 @@ class Conn:
         self._fds: deque[int] = deque()
         self._out = bytearray()
         self.greeted = False
+        self.watched_for_write = False
         self.closed = False
 
     @property

@@ -19,6 +19,10 @@ class EpollLoop:
         else:
             self._epoll.register(fd, events)
 
+    def change(self, fd: int, events: int) -> None:
+        """Other events of what is watched."""
+        self._epoll.modify(fd, events)
+
     def unwatch(self, fd: int) -> None:
         if self._callbacks.pop(fd, None) is not None:
             try:

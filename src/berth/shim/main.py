@@ -97,18 +97,24 @@ class Shim:
         self._goodbye()
 
     def _timeout(self) -> float:
+        """Plain loops: each generator is a function that a shim would make anew, on a page of its own."""
         if self._later:
             return 0.0
-        if self._reaped_at or any(e.code is not None for e in self._execs.values()) or self._after_ack:
+        if self._reaped_at or self._after_ack:
             return 0.01
-        hubs = self._hubs()
-        if (
-            self._leaving
-            or any(e.kill_at for e in self._execs.values())
-            or any(h.paused or any(c.out for c in h.clients) for h in hubs)
-        ):
-            return 0.5
-        return -1
+        wanted = 0.5 if self._leaving else -1
+        for state in self._execs.values():
+            if state.code is not None:
+                return 0.01
+            if state.kill_at:
+                wanted = 0.5
+        for hub in self._hubs():
+            if hub.paused:
+                return 0.5
+            for client in hub.clients:
+                if client.out:
+                    return 0.5
+        return wanted
 
     def _hubs(self) -> list[Hub]:
         found = [e.hub for e in self._execs.values()]
@@ -172,11 +178,9 @@ class Shim:
         self._watch_conn(conn)
 
     def _watch_conn(self, conn: Conn) -> None:
-        if not conn.closed:
-            self._loop.watch(
-                conn.fd, EPOLLIN | (EPOLLOUT if conn.wants_write else 0),
-                lambda events: self._conn_ready(conn, events),
-            )  # fmt: skip
+        if not conn.closed and conn.wants_write != conn.watched_for_write:
+            conn.watched_for_write = conn.wants_write
+            self._loop.change(conn.fd, EPOLLIN | (EPOLLOUT if conn.wants_write else 0))
 
     def _conn_gone(self, conn: Conn) -> None:
         self._loop.unwatch(conn.fd)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from berth.kernel.netlink.sock import (
@@ -36,6 +37,9 @@ def _unpack_linkinfo(raw: bytes) -> dict[str, Any]:
     return _LINKINFO.decode(raw)
 
 
+_INET6 = Table(addr_gen_mode=(8, U8))
+_ADDR_GEN_NONE = 1
+
 LINK = Table(
     address=(1, MAC),
     ifname=(3, STR),
@@ -45,6 +49,7 @@ LINK = Table(
     linkinfo=(18, Codec(_pack_linkinfo, _unpack_linkinfo, nested=True)),
     net_ns_pid=(19, U32),
     ifalias=(20, STR),
+    af_spec=(26, nested(Table(inet6=(10, nested(_INET6))))),
     net_ns_fd=(28, U32),
     ext_mask=(29, U32),
     link_netnsid=(37, U32),
@@ -212,6 +217,14 @@ def set_link(
     change = 0 if up is None else IFF_UP
     body = IFINFOMSG.pack(0, 0, index, flags, change)
     return Request(RTM_NEWLINK, 0, body + LINK.encode({k: v for k, v in values.items() if v is not None}))
+
+
+def leave_without_ipv6(nl: Netlink, *, index: int = 0, name: str = "") -> None:
+    """IPv6 makes no address for a link by itself. Where nobody asked for one, probing and reporting it costs the kernel more
+    than the link does. After: it is down, or has no carrier yet. Where there is no IPv6 at all (MTU, kernel): nothing."""
+    values = {"af_spec": {"inet6": {"addr_gen_mode": _ADDR_GEN_NONE}}, **({"ifname": name} if name else {})}
+    with suppress(NetlinkError):
+        nl.ask(Request(RTM_NEWLINK, 0, IFINFOMSG.pack(0, 0, index, 0, 0) + LINK.encode(values)))
 
 
 def move_link(index: int, netns_fd: int, name: str, mac: str = "") -> Request:

@@ -191,6 +191,7 @@ class BridgeDriver:
             pair = link.Veth(endpoint.host_link, index, endpoint.mtu, endpoint.ifname, endpoint.mac, netns_fd)
             try:
                 link.add_veth(self._nl, pair)
+                link.leave_without_ipv6(self._nl, name=endpoint.host_link)  # a port of a bridge needs no address
                 return
             except NetlinkError as err:
                 if err.errno not in _NO_BRIDGE or again:
