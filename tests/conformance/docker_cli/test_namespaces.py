@@ -7,6 +7,7 @@ import os
 import pytest
 
 from harness.daemon import Daemon
+from harness.leaks import processes
 
 pytestmark = pytest.mark.root
 
@@ -36,6 +37,31 @@ def test_the_hosts_cgroup_namespace(engine: Daemon) -> None:
     assert (
         inside(engine, "--cgroupns", "private", "busybox", "sh", "-c", "cut -d: -f3 /proc/self/cgroup | sort -u") == "/"
     )
+
+
+def test_the_hosts_network_leaves_the_control_groups_view_as_it_is(engine: Daemon) -> None:
+    look = "grep ' /sys' /proc/self/mountinfo | cut -d' ' -f4-6"
+    own, hosts = (
+        inside(engine, "busybox", "sh", "-c", look),
+        inside(engine, "--network", "host", "busybox", "sh", "-c", look),
+    )
+    groups = [line for line in own.splitlines() if " /sys/fs/cgroup" in line]
+    assert groups and groups == [line for line in hosts.splitlines() if " /sys/fs/cgroup" in line]
+    assert all(",nosuid," in line and line.startswith("/ ") for line in groups)
+    assert "/ /sys ro,nosuid,nodev,noexec,relatime" in hosts.splitlines()
+
+
+def test_without_ipv6_a_link_has_none(engine: Daemon) -> None:
+    assert "inet6" not in inside(engine, "busybox", "ip", "addr", "show", "eth0")
+
+
+def test_the_zygotes_rehearsal_leaves_it_where_it_was(engine: Daemon) -> None:
+    def stands(pid: int) -> list[str]:
+        kinds = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
+        return [os.readlink(f"/proc/{pid}/{name}") for name in ("root", "cwd", *(f"ns/{kind}" for kind in kinds))]
+
+    zygote = next(pid for pid, name in processes(engine.instance_id, engine.run_root) if name == "berth-zygote")
+    assert stands(zygote) == stands(engine.pid)
 
 
 def test_another_containers_processes(engine: Daemon) -> None:
