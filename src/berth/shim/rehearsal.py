@@ -46,7 +46,6 @@ def rehearse(folder: str, hierarchies: Hierarchies, defaults: StageDefaults) -> 
             _play(folder, f"{number:064x}")
         rehearsal_init.play(folder, hierarchies, defaults, rounds=ROUNDS)
     finally:
-        signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, handler)
         _clear(folder)
 
@@ -104,6 +103,7 @@ def _play(folder: str, name: str) -> None:
     shim._loop.step(0)
     shim._goodbye()
     shim._loop.close()
+    signal.set_wakeup_fd(-1)
     for fd in (shim._wake_read, shim._wake_write):
         os.close(fd)
 
