@@ -23,7 +23,7 @@ from berth.shim import rehearsal_init
 from berth.shim.main import Shim
 from berth.spec.shim import AttachOptions
 
-ROUNDS = 12
+ROUNDS = 10
 """A function's code is specialised from its ninth call on (CPython 3.11, PEP 659)."""
 
 _ALMOST_NOTHING = {"namespaces": [{"type": "mount"}, {"type": "pid"}]}
