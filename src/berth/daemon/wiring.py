@@ -101,7 +101,7 @@ class Engine:
         self.volumes.open()
         await asyncio.gather(self.images.open(), self.zygote.start())
         await self.networks.open()
-        await self.pool.open()
+        self.pool.open()
         await recover(self.deps)
         self.host_resolvers.start()
         containers = ContainerService(self.deps)

@@ -32,9 +32,12 @@ class ShimPool:
         self._closed = False
         self._last_claim = 0.0
 
-    async def open(self) -> None:
-        """Park the first shims. A host that can't is told at the first start, not here."""
-        await self._fill()
+    def open(self) -> None:
+        """Begin to park the first shims; nobody waits for them, or for a zygote that is not ready to fork yet.
+
+        A host that can't is told at the first start, not here.
+        """
+        self._refill_soon()
 
     async def claim(self, *, unparked: bool = False, linux: Any = None, parent: str = "", scope: str = "") -> Shim:
         """A shim for one container. ``unparked``: one whose config (namespaces, cgroup parent) a parked one can't serve.
