@@ -174,6 +174,17 @@ def test_what_the_image_has_is_copied_with_its_ids(engine: Daemon) -> None:
         assert owners_on_disk(engine, volume) == {".": (zero, zero), "user": (thousand, thousand)}
 
 
+def test_an_image_that_is_mounted(engine: Daemon) -> None:
+    for more in ("", ",image-subpath=home"):
+        mount = ("--mount", f"type=image,src=busybox,dst=/other{more}")
+        place = "/other" if more else "/other/home"
+        assert inside(engine, f"stat -c %u:%g /other {place}/user", *mount) == ["0:0", "1000:1000"]
+    engine.docker("create", "--name", "box", "--mount", "type=image,src=busybox,dst=/other", "busybox")
+    raw = engine.docker_popen("cp", "box:/other/home", "-").communicate()[0]
+    with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
+        assert {m.name: (m.uid, m.gid) for m in tar} == {"home": (0, 0), "home/user": (1000, 1000)}
+
+
 def test_memory_is_the_containers(engine: Daemon) -> None:
     flags = ("--tmpfs", "/one", "--mount", "type=tmpfs,target=/two,tmpfs-mode=0750", "--tmpfs", "/home/user")
     script = "touch /one/x /two/x /home/user/x; chown 7:8 /two/x; stat -c '%u:%g' /one /two /one/x /two/x"

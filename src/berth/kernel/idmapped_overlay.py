@@ -46,6 +46,17 @@ def overlay(
             os.close(fd)
 
 
+def overlay_readonly(lower: Sequence[str], userns_fd: int) -> int:
+    """The layers as one read-only tree that is seen through the map of a user namespace. Raises: OSError as ``overlay``."""
+    opened: list[int] = []
+    try:
+        names = [_mapped(path, userns_fd, opened) for path in lower]
+        return opened.pop() if len(lower) == 1 else m.overlay(names, "", "")
+    finally:
+        for fd in opened:
+            os.close(fd)
+
+
 def mapped_tree(path: str, *, uid_mappings: Mappings, gid_mappings: Mappings) -> int:
     """A detached mount of one folder seen through the map. Raises: OSError as ``overlay``."""
     userns_fd = namespace_for(uid_mappings, gid_mappings)

@@ -96,9 +96,9 @@ def parse_options(entry: Entry) -> Options:
 
 def open_bind(entry: Entry, *, userns_fd: int = -1) -> int:
     """The source as a detached mount with its attributes. Raises: OSError, InvalidArgument."""
-    fd = open_place(entry.source, entry.where, recursive=entry.recursive)
+    fd = open_place(entry.source, entry.where, recursive=entry.recursive, userns_fd=userns_fd)
     try:
-        if userns_fd >= 0:
+        if userns_fd >= 0 and not entry.where.layers:
             deep = entry.recursive and "idmap" not in entry.options
             m.mount_setattr(fd, m.ATTR_IDMAP, recursive=deep, userns_fd=userns_fd)
         set_attributes(fd, parse_options(entry))

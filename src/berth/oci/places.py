@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from berth.kernel import idmapped_overlay
 from berth.kernel import mount as m
 from berth.kernel import process as p
 from berth.kernel.files import openat2_in_root
@@ -42,11 +43,11 @@ def split_words(options: tuple[str, ...]) -> tuple[tuple[str, ...], Place]:
     return plain, Place(single.get("mntns", ""), single.get("subpath", ""), layers, "now" in single)
 
 
-def open_place(source: str, place: Place, *, recursive: bool) -> int:
-    """The source as a detached mount. Raises: OSError."""
+def open_place(source: str, place: Place, *, recursive: bool, userns_fd: int = -1) -> int:
+    """The source as a detached mount. ``userns_fd``: the map that layers are to be seen through. Raises: OSError."""
     flags = m.OPEN_TREE_CLONE | (m.AT_RECURSIVE if recursive else 0)
     if place.layers:
-        return _open_layers(place)
+        return _open_layers(place, userns_fd)
     if not place.mntns:
         return _open(source, place.subpath, flags)
     own_fd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
@@ -82,8 +83,11 @@ def _open_below(base_fd: int, subpath: str, flags: int) -> int:
         os.close(fd)
 
 
-def _open_layers(place: Place) -> int:
-    fd = m.overlay_readonly(place.layers)
+def _open_layers(place: Place, userns_fd: int) -> int:
+    if userns_fd < 0:
+        fd = m.overlay_readonly(place.layers)
+    else:
+        fd = idmapped_overlay.overlay_readonly(place.layers, userns_fd)
     if not place.subpath:
         return fd
     # a part of a mount that stands nowhere can be taken since Linux 6.15 only: let it stand over its own top layer

@@ -295,11 +295,19 @@ class Snapshots:
             return None
         return worn(self._dir(self._get_active(key).number))
 
+    def shifted_lower(self, chain_id: str, shift: Shift) -> list[str]:
+        """As ``lower``, of the copies with the host's ids, which are made where they lack (blocking).
+
+        Raises: NotFound, ResourceExhausted and other kinds of OSError.
+        """
+        self._shift_chain(chain_id, shift)
+        *layers, _ = self.lower(chain_id)
+        return [*(self._shifted.copy_of(path, shift) for path in layers), self._shifted.init(shift)]
+
     def _shift_chain(self, chain_id: str, shift: Shift) -> None:
         try:
             self._shifted.ensure_init(shift)
-            while chain_id:
-                layer = self._chain(chain_id)[0]
+            for layer in self._chain(chain_id)[: 1 if self.flat else None]:
                 if self._shifted.ensure_copy(self._dir(layer.number) + "/fs", shift):
                     self._count_again(chain_id, layer)
                 chain_id = layer.parent

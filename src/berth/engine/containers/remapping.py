@@ -11,6 +11,8 @@ import asyncio
 import errno
 import os
 
+from msgspec.structs import replace
+
 from berth.engine import userns
 from berth.engine.containers.deps import Deps
 from berth.engine.containers.record import ContainerRow
@@ -41,15 +43,29 @@ def shift_for(deps: Deps, row: ContainerRow) -> Shift | None:
     return deps.host.shift if lives_mapped(deps, row) else None
 
 
-async def volumes_to_map(deps: Deps, row: ContainerRow) -> frozenset[str]:
-    """The volumes that a mount is to show through the map. After: they are mounted and have their owners."""
+async def names_to_map(deps: Deps, row: ContainerRow) -> frozenset[str]:
+    """The volumes, and images, that a mount is to show through the map. After: they are mounted and have their owners."""
     if deps.host.userns_fd < 0 or not lives_mapped(deps, row):
         return frozenset()
     found = set()
     for point in row.mounts:
-        if point.type == "volume" and await can_map(deps, point.name):
+        if point.type == "image" or (point.type == "volume" and await can_map(deps, point.name)):
             found.add(point.name)
     return frozenset(found)
+
+
+async def with_shifted_images(deps: Deps, row: ContainerRow) -> ContainerRow:
+    """The row, in which images that are mounted have the owners of ``shift_for``. Raises: NotFound, ResourceExhausted."""
+    shift = shift_for(deps, row)
+    if shift is None or not any(point.type == "image" for point in row.mounts):
+        return row
+    mounts = []
+    for point in row.mounts:
+        if point.type == "image":
+            lower = await deps.images.shifted_dirs(point.options["image"], shift)
+            point = replace(point, options={**point.options, "lower": lower})
+        mounts.append(point)
+    return replace(row, mounts=mounts)
 
 
 async def shift_of_volume(deps: Deps, row: ContainerRow, name: str) -> Shift | None:

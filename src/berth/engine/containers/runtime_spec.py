@@ -61,7 +61,7 @@ class StartFacts(NamedTuple):
     resolv_file: str
     shm_mntns: str = ""  # the mount namespace whose /dev/shm is shared (--ipc container:)
     userns: str | None = None  # a user namespace: "" a new one, else the path of another container's
-    mapped_volumes: frozenset[str] = frozenset()  # to be shown through its id map
+    mapped_names: frozenset[str] = frozenset()  # volumes and images to be shown through its id map
 
 
 def render_runtime_spec(row: ContainerRow, host: HostFacts, start: StartFacts) -> dict[str, Any]:
@@ -84,8 +84,8 @@ def render_runtime_spec(row: ContainerRow, host: HostFacts, start: StartFacts) -
             "seccomp": security.seccomp,
         },
     }
-    if start.mapped_volumes:
-        _map_volumes(row, spec["mounts"], start.mapped_volumes)
+    if start.mapped_names:
+        _map_volumes(row, spec["mounts"], start.mapped_names)
     domain = row.config.get("Domainname")
     if domain:
         spec["domainname"] = domain
@@ -261,10 +261,10 @@ def render_spaces(hc: Mapping[str, Any], host: HostFacts, start: StartFacts) -> 
 
 
 def _map_volumes(row: ContainerRow, mounts: list[dict[str, Any]], names: frozenset[str]) -> None:
-    """A volume keeps the container's ids on disk, as layers do: it is mounted through the map. Binds are the host's own."""
-    volumes = {m.destination for m in row.mounts if m.type == "volume" and m.name in names}
+    """Volumes keep the container's ids on disk, as layers do: they are mounted through the map. Binds are the host's own."""
+    mapped = {m.destination for m in row.mounts if m.type in ("volume", "image") and m.name in names}
     for mount in mounts:
-        if mount["destination"] in volumes:
+        if mount["destination"] in mapped:
             mount["options"].append("idmap")
 
 

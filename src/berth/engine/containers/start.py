@@ -33,7 +33,7 @@ from berth.engine.containers.network_files import give_files, write_network_file
 from berth.engine.containers.options import DEFAULT_MAX_FILE, DEFAULT_MAX_SIZE
 from berth.engine.containers.propagation import check_propagation
 from berth.engine.containers.record import Container
-from berth.engine.containers.remapping import lives_mapped, shift_for, volumes_to_map
+from berth.engine.containers.remapping import lives_mapped, names_to_map, shift_for, with_shifted_images
 from berth.engine.containers.runtime_spec import StartFacts, render_runtime_spec, render_spaces
 from berth.networks.records import Endpoint
 from berth.networks.sandbox import Sandbox
@@ -143,12 +143,12 @@ async def _launch(deps: Deps, container: Container) -> None:
         if row.mounts:
             check_propagation(row.mounts)
             await take_volumes(deps, container)
-            joined = joined._replace(mapped_volumes=await volumes_to_map(deps, row))
+            joined = joined._replace(mapped_names=await names_to_map(deps, row))
         await allocate(deps, container, endpoints)
         files = write_network_files(deps, container, endpoints)
         if joined.userns is not None:
             give_files(files, deps.host.id_map)
-        spec = render_runtime_spec(row, deps.host, joined._replace(
+        spec = render_runtime_spec(await with_shifted_images(deps, row), deps.host, joined._replace(
             hostname_file=files.hostname, hosts_file=files.hosts, resolv_file=files.resolv,
             shm_mntns=_joined(deps, container, "IpcMode", "mnt") or "",
         ))  # fmt: skip

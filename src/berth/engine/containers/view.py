@@ -23,7 +23,7 @@ from berth.engine.containers import network_files
 from berth.engine.containers.deps import Deps
 from berth.engine.containers.mounting import volumes_of
 from berth.engine.containers.record import Container
-from berth.engine.containers.remapping import lives_mapped, shift_for, volumes_to_map
+from berth.engine.containers.remapping import lives_mapped, names_to_map, shift_for, with_shifted_images
 from berth.engine.containers.runtime_spec import render_mount
 from berth.engine.userns import IdMap, map_of
 from berth.kernel import mount as m
@@ -168,9 +168,10 @@ async def _entries(deps: Deps, container: Container) -> list[tuple[Entry, bool]]
 
     Beside each: whether its owners are those that the container sees.
     """
-    points = sorted(container.row.mounts, key=lambda point: (point.destination.count("/"), point.destination))
-    mapped = await volumes_to_map(deps, container.row)
-    own = {point.destination for point in points if point.type == "image" or point.name in mapped}
+    row = await with_shifted_images(deps, container.row)
+    points = sorted(row.mounts, key=lambda point: (point.destination.count("/"), point.destination))
+    mapped = await names_to_map(deps, row)
+    own = {point.destination for point in points if point.type in ("volume", "image") and point.name in mapped}
     mounts = [render_mount(point) for point in points if point.type != "tmpfs"]
     files = network_files.paths(deps, container)
     of_network = {"/etc/hostname": files.hostname, "/etc/hosts": files.hosts, "/etc/resolv.conf": files.resolv}

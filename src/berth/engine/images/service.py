@@ -162,6 +162,11 @@ class ImageService:
         """The image's layers as directories, top first, with the layer of empty mount targets last."""
         return list(self._stores.snapshots.lower(image.chain_id))
 
+    async def shifted_dirs(self, image_id: str, shift: Shift) -> list[str]:
+        """As ``lower_dirs``, of copies whose owners went through ``shift``. Raises: NotFound, ResourceExhausted."""
+        image, _ = self._find(image_id)
+        return await self._stores.call(self._stores.snapshots.shifted_lower, image.chain_id, shift)
+
     def descendants(self, ref: str) -> list[str]:
         """Ids of the images that ``ref`` means or that are built on it. A name that means nothing has none."""
         try:
