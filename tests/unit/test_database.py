@@ -111,6 +111,37 @@ def test_durable_commits_share_a_sync_and_none_returns_before_its_own(
     assert [count for word, count in returned if word != "a"] == [2, 2, 2]
 
 
+def test_who_gives_up_takes_no_sync_from_the_others(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def sync(fd: int) -> None:
+        begun.set()
+        assert go.wait(10)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+
+    def say(word: str) -> asyncio.Task[sqlite3.Cursor]:
+        return asyncio.ensure_future(
+            db.write(lambda conn: conn.execute("INSERT INTO said VALUES (?)", word), durable=True)
+        )
+
+    async def all_of_them() -> None:
+        under_way = say("a")
+        await asyncio.to_thread(begun.wait, 10)
+        gives_up, stays = say("b"), say("c")
+        while len(await db.read(lambda conn: conn.execute("SELECT 1 FROM said").fetchall())) < 3:
+            await asyncio.sleep(0)
+        gives_up.cancel()
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.gather(under_way, stays)
+        await say("d")
+        assert gives_up.cancelled()
+
+    asyncio.run(asyncio.wait_for(all_of_them(), 20))
+    assert words(db) == ["a", "b", "c", "d"]
+
+
 def test_a_sync_that_fails_is_told(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(fd: int) -> None:
         raise OSError(5, os.strerror(5))

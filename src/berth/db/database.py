@@ -62,14 +62,13 @@ class Database:
             finally:
                 self._turn.release()
         else:
-            result = await asyncio.wrap_future(self._submit(self._write, fn))
+            result = await _of_all(self._submit(self._write, fn))
         if durable:
-            await asyncio.wrap_future(self._sync_soon())
+            await _of_all(self._sync_soon())
         return result
 
     async def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
-        result: T = await asyncio.wrap_future(self._submit(self._read, fn))
-        return result
+        return await _of_all(self._submit(self._read, fn))
 
     def write_sync(self, fn: Callable[[sqlite3.Connection], T], *, durable: bool = False) -> T:
         """As ``write``, for plain code on worker threads and at start."""
@@ -193,6 +192,11 @@ class Database:
             self._commits = 0
             self._submit(conn.execute, "PRAGMA wal_checkpoint(PASSIVE)")
         return result
+
+
+async def _of_all(work: Future[T]) -> T:
+    """Its result. Who gives up waiting does not cancel it: others may wait for the same, and turns are counted."""
+    return await asyncio.shield(asyncio.wrap_future(work))
 
 
 def _sync_directory(path: str) -> None:
