@@ -383,6 +383,12 @@ def _check_words(settings: Settings) -> None:
     for name, value in settings["feature"].items():
         if str(value).lower() not in ("true", "false"):
             raise InvalidArgument(f"features.{name}: {value!r}: write true or false")
+    for option in settings["storage-opt"]:
+        key, _, value = option.partition("=")
+        if key.lower() == "overlay2.size":
+            parse_bytes(value, "--storage-opt overlay2.size")
+        elif key.lower() != "overlay2.override_kernel_check":
+            raise InvalidArgument(f"overlay2: unknown option {key}")
     for label in settings["label"]:
         if "=" not in label:
             raise InvalidArgument(f"bad attribute format: {label}")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from berth.api.app import App
 from berth.api.services import Services
 from berth.base.clock import now_ns
+from berth.base.errors import InvalidArgument
 from berth.base.layout import Layout
 from berth.base.locks import KeyedLocks
 from berth.content.trash import Trash
@@ -47,6 +48,7 @@ from berth.networks.service import NetworkService
 from berth.oci import small_init
 from berth.registry.settings import RegistrySettings, parse_registries
 from berth.shim_client import ShimPool, Zygote
+from berth.spec.units import parse_bytes
 from berth.volumes.store import VolumeStore
 
 if TYPE_CHECKING:
@@ -100,6 +102,11 @@ class Engine:
         self.db.open()
         self.volumes.open()
         await asyncio.gather(self.images.open(), self.zygote.start())
+        if self.deps.settings.storage_size_bytes and not self.images.quotas:
+            raise InvalidArgument(
+                f"--storage-opt overlay2.size: the filesystem of {self.layout.snapshots} has no project quotas: "
+                "it takes ext4 or xfs, mounted with prjquota"
+            )
         await self.networks.open()
         self.pool.open()
         await recover(self.deps)
@@ -162,6 +169,11 @@ class Engine:
             labels=tuple(settings["label"]), http_proxy=os.environ.get("HTTP_PROXY", ""),
             https_proxy=os.environ.get("HTTPS_PROXY", ""), no_proxy=os.environ.get("NO_PROXY", ""),
         )  # fmt: skip
+
+
+def _storage_size(settings: Settings) -> int:
+    given = dict(option.split("=", 1) for option in settings["storage-opt"])
+    return parse_bytes(given.get("overlay2.size", "0"), "--storage-opt overlay2.size")
 
 
 def check(settings: Settings) -> None:
@@ -231,4 +243,5 @@ def _verb_settings(settings: Settings, instance: str) -> VerbSettings:
         cgroup_parent=("" if systemd else settings["cgroup-parent"]) or f"/berth-{instance}",
         init=settings["init"],
         systemd_slice=(settings["cgroup-parent"] or "system.slice") if systemd else "", instance_id=instance,
+        storage_size_bytes=_storage_size(settings),
     )  # fmt: skip

@@ -20,6 +20,7 @@ _NUMBERS: dict[str, tuple[int, int]] = {  # name → (x86_64, aarch64)
     "keyctl": (250, 219), "seccomp": (317, 277), "bpf": (321, 280), "open_tree": (428, 428), "move_mount": (429, 429),
     "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432), "pidfd_open": (434, 434),
     "clone3": (435, 435), "close_range": (436, 436), "openat2": (437, 437), "mount_setattr": (442, 442),
+    "quotactl_fd": (443, 443),
     "setfsuid": (122, 151), "setfsgid": (123, 152),
     "ioprio_set": (251, 30), "memfd_create": (319, 279), "personality": (135, 92), "sched_setattr": (314, 274),
     "execveat": (322, 281),

@@ -50,8 +50,10 @@ class CopyingSnapshots(Snapshots):
         self._get_parent(draft, parent)
         super().commit(draft, parent, chain_id, applied._replace(implied=(), rooted=True))
 
-    def prepare(self, key: str, parent: str, *, volatile: bool = False) -> tuple[OverlayRootfs, RowWriter]:
-        rootfs, row = super().prepare(key, parent, volatile=volatile)
+    def prepare(
+        self, key: str, parent: str, *, volatile: bool = False, size_bytes: int = 0
+    ) -> tuple[OverlayRootfs, RowWriter]:
+        rootfs, row = super().prepare(key, parent, volatile=volatile, size_bytes=size_bytes)
         self._copy(parent, rootfs["upper"], lambda: self.remove(key))
         try:
             add_mount_targets(rootfs["upper"])

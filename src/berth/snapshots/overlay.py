@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from berth.base import failpoints
 from berth.base.errors import AlreadyExists, DataLoss, NotFound, from_oserror
+from berth.kernel import project_quota
 from berth.kernel.files import syncfs
 from berth.snapshots import rows
 from berth.snapshots.changes import Change, find_changes
@@ -64,10 +65,13 @@ class Snapshots:
         self._last = 0
         self._shifted = Shifted(root)
         self._as_made: set[str] = set()  # keys of writable layers that never wore other ids than the image's
+        self.quotas = False
+        """Whether the filesystem below can limit a writable layer's size."""
 
     def open(self) -> None:
         """Read the table, take away directories that no row names, make the init layer (blocking)."""
         os.makedirs(self._root, mode=0o710, exist_ok=True)
+        self.quotas = project_quota.supported(self._root)
         ensure_init_layer(self._init)
         self._layers, self._actives = self._db.read_sync(rows.read_rows)
         numbers = {layer.number for layer in self._layers.values()}
@@ -240,10 +244,13 @@ class Snapshots:
 
     # --- containers' writable layers
 
-    def prepare(self, key: str, parent: str, *, volatile: bool = False) -> tuple[OverlayRootfs, RowWriter]:
+    def prepare(
+        self, key: str, parent: str, *, volatile: bool = False, size_bytes: int = 0
+    ) -> tuple[OverlayRootfs, RowWriter]:
         """Make a writable layer over the chain ``parent``; the second value writes its row in the caller's transaction.
 
-        Raises: NotFound when the chain is gone, AlreadyExists.
+        ``size_bytes``: the most that it may hold, where there are ``quotas``. Raises: NotFound when the chain is gone,
+        AlreadyExists.
         """
         owner = self._owner(parent)
         with self._lock:
@@ -256,6 +263,8 @@ class Snapshots:
         try:
             rootfs = self._rootfs(active, volatile)
             os.mkdir(directory, 0o700)
+            if size_bytes:
+                project_quota.limit(directory, size_bytes)
             os.mkdir(rootfs["upper"], 0o755)
             os.mkdir(rootfs["work"], 0o700)
             if owner != _PLAIN:
@@ -330,6 +339,8 @@ class Snapshots:
         self._as_made.discard(key)
         if active is None:
             return lambda conn: None
+        if self.quotas:
+            project_quota.release(self._dir(active.number))
         self._trash.put(self._dir(active.number))
         self._trash.empty_soon()
         gone = [(key, active.number)]

@@ -49,17 +49,22 @@ class MountPlan(NamedTuple):
         return flags + (f", data: {data}" if data else "")
 
 
-def check_options(options: Mapping[str, str]) -> None:
+def check_options(options: Mapping[str, str], *, quotas: bool) -> None:
     """Raises: InvalidArgument in Docker's words, without the volume's name."""
     for option in options:
         if option not in _KNOWN:
             raise InvalidArgument(f'invalid option: "{option}"')
-    if "size" in options and _size(options["size"]) > 0:
+    if size_limit(options) and not quotas:
         raise InvalidArgument("quota size requested but no quota support")
     for option, needed in _NEEDS.items():
         for other in needed if option in options else ():
             if other not in options:
                 raise InvalidArgument(f'missing required option: "{other}"')
+
+
+def size_limit(options: Mapping[str, str]) -> int:
+    """Bytes that the volume may hold, 0 without a limit. Raises: InvalidArgument."""
+    return _size(options["size"]) if "size" in options else 0
 
 
 def needs_mount(options: Mapping[str, str] | None) -> bool:

@@ -23,10 +23,11 @@ from berth.base.errors import InvalidArgument, NotFound, from_oserror
 from berth.base.layout import Layout
 from berth.base.locks import KeyedLocks
 from berth.db.database import Database
+from berth.kernel import project_quota
 from berth.snapshots.shift import Shift
 from berth.snapshots.shifted import worn
 from berth.volumes.mounts import VolumeMounts, unmount
-from berth.volumes.options import check_options, needs_mount
+from berth.volumes.options import check_options, needs_mount, size_limit
 from berth.volumes.owners import VolumeOwners
 
 ANONYMOUS = "com.docker.volume.anonymous"
@@ -45,9 +46,11 @@ class VolumeStore:
         self._claims: dict[str, set[str]] = {}
         self._mounts = VolumeMounts()
         self._owners = VolumeOwners()
+        self._quotas = False
 
     def open(self) -> None:
         os.makedirs(self._layout.volumes, 0o701, exist_ok=True)
+        self._quotas = project_quota.supported(self._layout.volumes)
         rows = self._db.read_sync(lambda conn: conn.execute("SELECT name, doc FROM volumes").fetchall())
         self._rows = {name: json.loads(doc) for name, doc in rows}
 
@@ -141,7 +144,7 @@ class VolumeStore:
         """
         async with self._locks.hold(name):
             if name not in self._rows:
-                _check(name, options or {})
+                _check(name, options or {}, quotas=self._quotas)
                 await self._make(name, {
                     "created": rfc3339(now_ns()), "labels": dict(labels or {}), "options": dict(options or {}),
                 })  # fmt: skip
@@ -152,6 +155,8 @@ class VolumeStore:
         try:
             os.makedirs(self.path(name), 0o755, exist_ok=True)
             os.chmod(os.path.dirname(self.path(name)), 0o701)
+            if size := size_limit(row["options"]):
+                project_quota.limit(self.path(name), size)
         except OSError as err:
             raise from_oserror(err, f"create volume {name}") from err
         await self._db.write(
@@ -178,11 +183,13 @@ class VolumeStore:
                     raise from_oserror(err, f"remove {name}: unmount") from err
             self._rows.pop(name)
             await self._db.write(lambda conn: conn.execute("DELETE FROM volumes WHERE name = ?", (name,)))
+            if self._quotas:
+                project_quota.release(self.path(name))
             shutil.rmtree(self._dir(name), ignore_errors=True)
             return ()
 
 
-def _check(name: str, options: Mapping[str, str]) -> None:
+def _check(name: str, options: Mapping[str, str], *, quotas: bool) -> None:
     """Raises: InvalidArgument."""
     if len(name) < 2:
         raise InvalidArgument(
@@ -194,6 +201,6 @@ def _check(name: str, options: Mapping[str, str]) -> None:
             '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
         )
     try:
-        check_options(options)
+        check_options(options, quotas=quotas)
     except InvalidArgument as err:
         raise InvalidArgument(f"create {name}: {err.message}") from None

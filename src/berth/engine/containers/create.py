@@ -22,7 +22,7 @@ from berth.engine.containers.endpoints import settle_networks
 from berth.engine.containers.links import check_links, remember_links
 from berth.engine.containers.mount_points import plan_mounts
 from berth.engine.containers.mounting import claim_volumes, inherited_mounts, make_mount
-from berth.engine.containers.options import check_host_config, fill_defaults
+from berth.engine.containers.options import check_host_config, fill_defaults, storage_size
 from berth.engine.containers.record import Container, ContainerRow, encode_row
 from berth.engine.images.record import ImageRecord
 from berth.spec import messages
@@ -71,7 +71,7 @@ async def create(deps: Deps, body: dict[str, Any], name: str | None, platform: s
             os.mkdir(directory, 0o710)
             undo.push("remove directory", os.rmdir, directory)
             failpoints.hit("create.directory")
-            prepared = await deps.images.make_rootfs(container_id, image)
+            prepared = await deps.images.make_rootfs(container_id, image, size_bytes=storage_size(deps, host_config))
             undo.push("remove filesystem", deps.images.remove_rootfs, container_id)
             failpoints.hit("create.filesystem")
         except OSError as err:

@@ -43,6 +43,7 @@ class Settings(NamedTuple):
     init: bool = False
     systemd_slice: str = ""  # of containers that name none; "" with the cgroupfs driver
     instance_id: str = ""
+    storage_size_bytes: int = 0  # --storage-opt overlay2.size: of containers that name none
 
 
 class Defaults:

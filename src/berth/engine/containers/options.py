@@ -20,6 +20,7 @@ from berth.engine.policy import restart_name
 from berth.networks.files import split_extra_host
 from berth.spec.capabilities import effective, normalise
 from berth.spec.signals import parse_signal
+from berth.spec.units import parse_bytes
 
 DEFAULT_MAX_SIZE = 10_000_000
 DEFAULT_MAX_FILE = 3
@@ -53,7 +54,7 @@ def check_host_config(deps: Deps, config: dict[str, Any], hc: dict[str, Any], *,
     check_parent(deps.settings, str(hc.get("CgroupParent") or ""))
     parse_security_opts(hc.get("SecurityOpt") or [], bool(hc.get("Privileged")))
     check_log_config(hc.get("LogConfig") or {})
-    _check_storage(hc.get("StorageOpt") or {})
+    storage_size(deps, hc)
     return warnings
 
 
@@ -98,11 +99,16 @@ def check_restart(hc: dict[str, Any]) -> None:
         raise InvalidArgument("invalid restart policy: maximum retry count cannot be negative")
 
 
-def _check_storage(options: dict[str, Any]) -> None:
-    for key in options:
+def storage_size(deps: Deps, hc: dict[str, Any]) -> int:
+    """The most that the root filesystem may hold beyond its image, 0 without a limit. Raises: InvalidArgument."""
+    size = deps.settings.storage_size_bytes
+    for key, value in (hc.get("StorageOpt") or {}).items():
         if key.lower() != "size":
             raise InvalidArgument(f"Unknown option {key}")
-        raise InvalidArgument("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
+        if not deps.images.quotas:
+            raise InvalidArgument("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
+        size = parse_bytes(str(value), "--storage-opt size")
+    return size
 
 
 def fill_defaults(deps: Deps, config: dict[str, Any], hc: dict[str, Any]) -> None:

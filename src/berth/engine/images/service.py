@@ -176,20 +176,32 @@ class ImageService:
         base = image.chain_id
         return [i.id for i in self._stores.images.all() if i.id == image.id or (base and base in i.chains())]
 
-    def prepare_rootfs(self, container_id: str, image: ImageRecord, *, volatile: bool = False) -> PreparedRootfs:
+    def prepare_rootfs(
+        self, container_id: str, image: ImageRecord, *, volatile: bool = False, size_bytes: int = 0
+    ) -> PreparedRootfs:
         """Make a new container's writable layer over ``image``. Plain and fast (two mkdirs).
 
         The caller runs ``.row(connection)`` in the transaction that records the container; until then a restart of the
         daemon takes the directories away again.
         Raises: NotFound when the image was removed meanwhile.
         """
-        return PreparedRootfs(*self._stores.snapshots.prepare(container_id, image.chain_id, volatile=volatile))
+        prepare = self._stores.snapshots.prepare
+        return PreparedRootfs(*prepare(container_id, image.chain_id, volatile=volatile, size_bytes=size_bytes))
 
-    async def make_rootfs(self, container_id: str, image: ImageRecord, *, volatile: bool = False) -> PreparedRootfs:
+    async def make_rootfs(
+        self, container_id: str, image: ImageRecord, *, volatile: bool = False, size_bytes: int = 0
+    ) -> PreparedRootfs:
         """As ``prepare_rootfs``; on a thread where the snapshotter copies, which takes a while."""
         if not self._stores.snapshots.flat:
-            return self.prepare_rootfs(container_id, image, volatile=volatile)
-        return await self._stores.call(lambda: self.prepare_rootfs(container_id, image, volatile=volatile))
+            return self.prepare_rootfs(container_id, image, volatile=volatile, size_bytes=size_bytes)
+        return await self._stores.call(
+            lambda: self.prepare_rootfs(container_id, image, volatile=volatile, size_bytes=size_bytes)
+        )
+
+    @property
+    def quotas(self) -> bool:
+        """Whether ``size_bytes`` of a root filesystem can be kept."""
+        return self._stores.snapshots.quotas
 
     def rootfs(self, container_id: str, *, volatile: bool = False) -> OverlayRootfs:
         """The root filesystem that was prepared before. Raises: NotFound."""
