@@ -13,7 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from golden.cases import BODIES, CASES, prepare  # noqa: E402
+from golden.cases import BODIES, CASES, VERSION_BODIES, VERSIONS, prepare  # noqa: E402
 from golden.observe import against, creation, posted  # noqa: E402
 from harness.reference import ADDRESS, Reference  # noqa: E402
 
@@ -29,9 +29,14 @@ def main() -> int:
     }
     bare = posted(engine, '{"Image": "busybox"}')["inspect"]
     bodies = {text: against(bare, posted(engine, text)) for text in BODIES}
+    versions = {}
+    for number in VERSIONS:
+        own = posted(engine, '{"Image": "busybox"}', number)["inspect"]
+        versions[number] = {text: against(own, posted(engine, text, number)) for text in VERSION_BODIES}
     document = {
         "bare": bare, "bodies": bodies,
         "engine": f"Docker {version['Version']}", "api": version["ApiVersion"], "plain": plain, "create": found,
+        "versions": versions,
     }  # fmt: skip
     (HERE / "docker_create.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
     engine.close()

@@ -45,6 +45,8 @@ def _bodies() -> list[str]:
 
 CASES = _cases()
 BODIES = _bodies()
+VERSIONS = ("1.24", "1.41", "1.51")
+VERSION_BODIES = _lines("version_bodies.txt")
 NAMES_ITS_IMAGE = ("nobody/nothing", "NOT/VALID", "--pull never ''")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 from typing import Any
@@ -31,15 +32,22 @@ def creation(engine: Daemon, case: str) -> dict[str, Any]:
     }
 
 
-def posted(engine: Daemon, text: str) -> dict[str, Any]:
-    """What a create body (JSON text) is answered: ``{status, message}``, or the status and what inspect says."""
-    answer = engine.api("POST", "/v1.51/containers/create", text.encode(), headers={"Content-Type": "application/json"})
+def posted(engine: Daemon, text: str, version: str = "1.51") -> dict[str, Any]:
+    """What a create body (JSON text) is answered: ``{status, message}``, or the status and what inspect says.
+
+    Status 0: the engine ended the connection (Docker's handler died).
+    """
+    path, headers = f"/v{version}/containers", {"Content-Type": "application/json"}
+    try:
+        answer = engine.api("POST", f"{path}/create", text.encode(), headers=headers)
+    except http.client.RemoteDisconnected:
+        return {"status": 0, "message": ""}
     if answer.status != 201:
         body = answer.body if isinstance(answer.body, dict) else {"message": answer.body}
         return {"status": answer.status, "message": normal_text(body["message"])}
     ident = answer.body["Id"]
     try:
-        found = engine.api("GET", f"/v1.51/containers/{ident}/json").body
+        found = engine.api("GET", f"{path}/{ident}/json").body
     finally:
         engine.api("DELETE", f"/containers/{ident}?force=1&v=1")
     return {"status": 201, "warnings": answer.body["Warnings"],

@@ -68,6 +68,34 @@ BODIES_DIFFER: dict[str, Any] = {
         "status": 201, "warnings": [], "inspect": {"HostConfig.CgroupnsMode": "host"}},
 }  # fmt: skip
 
+_UNKNOWN_PORT = said('invalid port specification: ""')
+VERSIONS_DIFFER: dict[str, Any] = {
+    # null is an empty list
+    _host_config('{"PortBindings": {"80/tcp": null}}'): {
+        "status": 201, "warnings": [], "inspect": {"HostConfig.PortBindings": {"80/tcp": []}}},
+    # no number of a port
+    _host_config('{"PortBindings": {"/tcp": [{"HostPort": "28480"}]}}'): _UNKNOWN_PORT,
+    # told now, not when the container starts
+    '{"Image": "busybox", "HostConfig": {"NetworkMode": "host"}, "NetworkingConfig": {"EndpointsConfig": {"bridge": {}}}}': said(
+        "conflicting options: cannot attach both host network mode and user-defined networks"),
+    # Docker's handler dies of it in older versions
+    '{"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": {"bridge": null}}}': said(
+        "invalid JSON: Expected `object`, got `null` - at `$.NetworkingConfig.EndpointsConfig[...]`"),
+    # = for IPv6, as the command line has it
+    _host_config('{"ExtraHosts": ["a:1.2.3.4", "b=::1", "c:host-gateway"]}'): {
+        "status": 201, "warnings": [], "inspect": {"HostConfig.ExtraHosts": ["a:1.2.3.4", "b=::1", "c:host-gateway"]}},
+    # it has no kernel memory
+    _host_config('{"KernelMemory": 67108864}'): {"status": 201, "warnings": [], "inspect": {}},
+    # the default
+    _host_config('{"CgroupnsMode": "private"}'): {"status": 201, "warnings": [], "inspect": {}},
+    # a container of no image
+    '{"Cmd": ["x"]}': said("no image specified: the create body's Image is empty"),
+    "null": said("invalid JSON: the body must be an object"),
+}  # fmt: skip
+"""Bodies of version_bodies.txt, in every version."""
+NOT_IN_OLDER = dict.fromkeys(("1.24", "1.41"), ("DNSNames", "GwPriority"))
+"""Docker shows there what came later; ours does not."""
+
 LIVES_DIFFER: dict[tuple[str, str], str] = {
     ("renamed", "inspect.NetworkSettings.Networks.bridge.DNSNames"): "the default bridge has no DNS",
     ("renamed", "list"): "the default bridge has no DNS",

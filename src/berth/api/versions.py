@@ -66,6 +66,8 @@ def _create_before_1_44(body: Document, endpoints: Document, mounts: list[Docume
             raise InvalidArgument("BindOptions.ReadOnlyForceRecursive needs API v1.44 or newer")
         if mount.get("Type") == "bind" and mount.get("ReadOnly"):
             mount["BindOptions"] = {**options, "ReadOnlyNonRecursive": True}
+    if body.get("MacAddress") and (body.get("HostConfig") or {}).get("NetworkMode") == "host":
+        raise InvalidArgument("conflicting options: mac-address and the network mode")
     if len(endpoints) > 1:
         raise InvalidArgument(f"Container cannot be created with multiple network endpoints: {', '.join(endpoints)}")
     for endpoint in endpoints.values():
@@ -119,12 +121,23 @@ def inspected_container(answer: Document, version: Version) -> None:
         _short_aliases(answer, networks)
     if version < (1, 44):
         ((answer.get("Config") or {}).get("Healthcheck") or {}).pop("StartInterval", None)
+        _plain_mounts(host)
     if version < (1, 43):
         host.pop("Annotations", None)
     if version < (1, 41):
         host.pop("CgroupnsMode", None)
     if version < (1, 40):
         host.pop("DeviceRequests", None)
+
+
+def _plain_mounts(host: Document) -> None:
+    """Read-only meant the mount itself, and there was no word for it."""
+    for mount in host.get("Mounts") or []:
+        if mount.get("BindOptions"):
+            mount["BindOptions"].pop("ReadOnlyNonRecursive", None)
+            mount["BindOptions"].pop("ReadOnlyForceRecursive", None)
+            if not mount["BindOptions"]:
+                del mount["BindOptions"]
 
 
 def _short_aliases(answer: Document, networks: Document) -> None:

@@ -79,6 +79,7 @@ class NetworkVerbs:
     # --- containers
 
     async def connect(self, ref: str, container: str, settings: Mapping[str, Any] | None) -> None:
+        self._deps.containers.get(container)  # of two that are not there Docker names the container
         network = self._deps.networks.resolve(ref)
         await self._deps.tasks.run(self._connect(network, container, dict(settings or {})), "network connect")
 
@@ -130,8 +131,8 @@ class NetworkVerbs:
         await self._deps.tasks.run(self._disconnect(ref, container, force), "network disconnect")
 
     async def _disconnect(self, ref: str, container_ref: str, force: bool) -> None:
-        network = self._deps.networks.resolve(ref)
         container = self._deps.containers.get(container_ref)
+        network = self._deps.networks.resolve(ref)
         async with self._deps.locks.hold(container.id):
             if network.name == "host":
                 raise Forbidden("container cannot be disconnected from host network or connected to host network")

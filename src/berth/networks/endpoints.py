@@ -37,7 +37,7 @@ def check_settings(network: NetworkRecord, asked: Mapping[str, Any]) -> None:
         if addresses:
             wrong.append("user specified IP address is supported on user defined networks only")
         if asked.get("Aliases"):
-            wrong.append("network-scoped aliases are only supported for user-defined networks")
+            wrong.append("network-scoped alias is supported only for containers in user defined networks")
     wrong += [f"invalid IPv{family} address: {text}" for text, family in addresses if not _is_address(text, family)]
     if addresses and not network.subnets_asked:
         wrong.append(

@@ -18,7 +18,7 @@ def render_network(network: NetworkRecord, endpoints: Sequence[Endpoint]) -> dic
         "Driver": network.driver, "EnableIPv4": network.ipv4, "EnableIPv6": network.ipv6,
         "IPAM": {
             "Driver": network.ipam_driver, "Options": network.ipam_options,
-            "Config": [_render_subnet(s) for s in network.subnets],
+            "Config": [_render_subnet(s) for s in network.subnets] or (None if network.predefined else []),
         },
         "Internal": network.internal, "Attachable": network.attachable, "Ingress": False,
         "ConfigFrom": {"Network": ""}, "ConfigOnly": False,

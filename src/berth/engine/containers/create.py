@@ -22,7 +22,7 @@ from berth.engine.containers.endpoints import settle_networks
 from berth.engine.containers.links import check_links, remember_links
 from berth.engine.containers.mount_points import plan_mounts
 from berth.engine.containers.mounting import claim_volumes, inherited_mounts, make_mount
-from berth.engine.containers.options import check_host_config, fill_defaults, storage_size
+from berth.engine.containers.options import check_config, check_host_config, fill_defaults, storage_size
 from berth.engine.containers.record import Container, ContainerRow, encode_row
 from berth.engine.images.record import ImageRecord
 from berth.spec import messages
@@ -42,14 +42,15 @@ async def create(deps: Deps, body: dict[str, Any], name: str | None, platform: s
         raise InvalidArgument(messages.config_empty())
     if not image_ref:
         raise InvalidArgument("no image specified: the create body's Image is empty")
+    warnings = check_host_config(deps, config, host_config)
     image = await deps.images.resolve(image_ref, platform)
     check_platform(image, image_ref, platform)
     merge_image(config, image.config)
+    check_config(config)
     path, args = command_of(config)
-    warnings = check_host_config(deps, config, host_config)
     fill_defaults(deps, config, host_config)
     name_network_owner(deps.containers.find, host_config)
-    wishes = settle_networks(deps, host_config, endpoints)
+    wishes = {} if config.get("NetworkDisabled") else settle_networks(deps, host_config, endpoints)
     settle_mac(config, host_config, wishes)
     check_links(deps, host_config)
     planned = plan_mounts(config, host_config, inherited_mounts(deps, host_config))
@@ -125,8 +126,8 @@ def merge_image(config: dict[str, Any], image: Mapping[str, Any]) -> None:
     """What the user left open comes from the image (in place)."""
     if not config.get("User"):
         config["User"] = image.get("User") or ""
-    if not config.get("WorkingDir"):
-        config["WorkingDir"] = image.get("WorkingDir") or ""
+    folder = config.get("WorkingDir") or image.get("WorkingDir") or ""
+    config["WorkingDir"] = "/" + os.path.normpath(folder).lstrip("/") if folder else ""
     if not config.get("StopSignal") and image.get("StopSignal"):
         config["StopSignal"] = image["StopSignal"]
     if not config.get("Healthcheck") and image.get("Healthcheck"):
@@ -147,9 +148,7 @@ def merge_image(config: dict[str, Any], image: Mapping[str, Any]) -> None:
             config["Cmd"] = image.get("Cmd")
         if entrypoint is None:
             entrypoint = image.get("Entrypoint")
-    config["Entrypoint"] = entrypoint or None
-    if config["Entrypoint"] == [""]:
-        config["Entrypoint"] = None
+    config["Entrypoint"] = None if entrypoint == [""] else entrypoint
 
 
 def command_of(config: Mapping[str, Any]) -> tuple[str, list[str]]:

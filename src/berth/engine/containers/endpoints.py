@@ -25,18 +25,21 @@ Wishes = dict[str, dict[str, Any]]
 def settle_networks(deps: Deps, host_config: Mapping[str, Any], asked: Mapping[str, Any]) -> Wishes:
     """The create body's networks by name, whichever name or id was used; a network that isn't there is the start's to tell.
 
+    Where some are asked for, the network mode's own is one only if it is among them: "bridge" is what a client says that
+    names none.
+
     Raises: InvalidArgument (settings that a network can't give, networks beside ``host``, ``none`` or ``container:``).
     """
     mode = str(host_config.get("NetworkMode") or "bridge")
     wishes: Wishes = {}
-    if not mode.startswith("container:"):
+    if not mode.startswith("container:") and (not asked or _name(deps, mode) in {_name(deps, ref) for ref in asked}):
         wishes[_name(deps, mode)] = {}
     for ref, settings in asked.items():
         if ref == mode and mode.startswith("container:"):
             continue  # whatever it asks for there, it gets what the other has
         name = _name(deps, ref)
         wishes[name] = {**wishes.get(name, {}), **dict(settings or {})}
-    if len(wishes) > 1 and (mode in ("host", "none") or mode.startswith("container:")):
+    if any(name != mode for name in wishes) and mode in ("host", "none"):
         raise InvalidArgument(f"conflicting options: cannot attach both {mode} network mode and user-defined networks")
     if mode.startswith("container:") and wishes:
         raise InvalidArgument("conflicting options: container type network can't be used with links or other networks")

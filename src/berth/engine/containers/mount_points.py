@@ -91,7 +91,7 @@ def plan_bind(text: str, driver: str = "") -> PlannedMount:
     point = MountPoint(
         type="bind" if bind else "volume", source=posixpath.normpath(source) if bind else "",
         name="" if bind else source, destination=destination, rw="ro" not in words,
-        driver="" if bind else driver or "local", mode=mode or ("z" if not bind and source else ""),
+        driver="" if bind else driver or "local", mode=mode or ("" if bind else "z"),
         propagation=propagation or ("rprivate" if bind else ""), anonymous=not source,
     )  # fmt: skip
     return PlannedMount(point, create_source=bind, copy_up=not bind and "nocopy" not in words)

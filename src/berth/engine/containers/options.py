@@ -18,13 +18,13 @@ from berth.engine.containers.runtime_spec import parse_security_opts
 from berth.engine.containers.texts import check_texts
 from berth.engine.policy import restart_name
 from berth.networks.files import split_extra_host
-from berth.spec.capabilities import effective, normalise
+from berth.spec.capabilities import effective
 from berth.spec.signals import parse_signal
 from berth.spec.units import parse_bytes
 
 DEFAULT_MAX_SIZE = 10_000_000
 DEFAULT_MAX_FILE = 3
-_PORT = re.compile(r"(\d{1,5})(-(\d{1,5}))?(/[a-z]+)?")
+_PORT = re.compile(r"(\d{1,5})(-(\d{1,5}))?(/[a-zA-Z]+)?")
 
 
 def check_host_config(deps: Deps, config: dict[str, Any], hc: dict[str, Any], *, update: bool = False) -> list[str]:
@@ -32,7 +32,7 @@ def check_host_config(deps: Deps, config: dict[str, Any], hc: dict[str, Any], *,
     check_texts(config, hc)
     check_modes(config, hc, deps.containers.get)
     userns.check(deps.host.id_map, hc)
-    _check_config(config)
+    check_config(config)
     if hc.get("AutoRemove") and restart_name(hc.get("RestartPolicy")) != "no":
         raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
     for entry in hc.get("ExtraHosts") or []:
@@ -58,7 +58,8 @@ def check_host_config(deps: Deps, config: dict[str, Any], hc: dict[str, Any], *,
     return warnings
 
 
-def _check_config(config: dict[str, Any]) -> None:
+def check_config(config: dict[str, Any]) -> None:
+    """What image or user may have set. Raises: InvalidArgument."""
     if config.get("StopSignal"):
         parse_signal(str(config["StopSignal"]))
     for entry in config.get("Env") or []:
@@ -73,6 +74,8 @@ def _check_config(config: dict[str, Any]) -> None:
 def _check_ports(bindings: dict[str, Any]) -> None:
     for port, hosts in bindings.items():
         _check_port(port)
+        if "-" in port:
+            raise InvalidArgument(f'invalid port specification: "{port.partition("/")[0]}"')
         for host in hosts or []:
             if host.get("HostPort"):
                 _check_port(str(host["HostPort"]))
@@ -123,8 +126,11 @@ def fill_defaults(deps: Deps, config: dict[str, Any], hc: dict[str, Any]) -> Non
         check_log_config(log_config)
     hc["LogConfig"] = {"Type": log_config["Type"], "Config": log_config.get("Config") or {}}
     hc["ShmSize"] = hc.get("ShmSize") or deps.defaults.shm_size_bytes
-    if not (hc.get("RestartPolicy") or {}).get("Name"):
-        hc["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
+    policy = hc.get("RestartPolicy") or {}
+    hc["RestartPolicy"] = {
+        "Name": policy.get("Name") or "no",
+        "MaximumRetryCount": policy.get("MaximumRetryCount") or 0,
+    }
     hc["IpcMode"] = hc.get("IpcMode") or deps.defaults.ipc_mode
     hc["CgroupnsMode"] = hc.get("CgroupnsMode") or deps.defaults.cgroupns_mode
     if hc.get("Memory") and not hc.get("MemorySwap"):
@@ -132,9 +138,6 @@ def fill_defaults(deps: Deps, config: dict[str, Any], hc: dict[str, Any]) -> Non
     if hc.get("OomKillDisable") is None and "oom_kill_disable" not in deps.host.lacks:
         hc["OomKillDisable"] = False
     hc["Runtime"] = hc.get("Runtime") or deps.runtimes.default
-    for key in ("CapAdd", "CapDrop"):
-        if hc.get(key):
-            hc[key] = normalise(hc[key], key)
     _fill_security(hc)
     _fill_shapes(hc)
     if hc["NetworkMode"] == "host":
@@ -162,6 +165,8 @@ _SHAPES: dict[str, dict[str, Any]] = {
 def _fill_shapes(hc: dict[str, Any]) -> None:
     """Every key of the small objects, as Go prints them."""
     hc.pop("KernelMemory", None)  # ignored since API 1.42
+    if not hc.get("StorageOpt"):
+        hc.pop("StorageOpt", None)
     for key, zero in _SHAPES.items():
         if hc.get(key):
             hc[key] = [{**zero, **entry} for entry in hc[key]]

@@ -39,9 +39,11 @@ _HOST_CONFIG_ZERO: dict[str, Any] = {
 
 _CONFIG_ZERO: dict[str, Any] = {
     "Hostname": "", "Domainname": "", "User": "", "AttachStdin": False, "AttachStdout": False, "AttachStderr": False,
-    "Tty": False, "OpenStdin": False, "StdinOnce": False, "Env": [], "Cmd": None, "Image": "", "Volumes": None,
-    "WorkingDir": "", "Entrypoint": None, "OnBuild": None, "Labels": {},
+    "ExposedPorts": None, "Tty": False, "OpenStdin": False, "StdinOnce": False, "Env": [], "Cmd": None, "Healthcheck": None,
+    "ArgsEscaped": False, "Image": "", "Volumes": None, "WorkingDir": "", "Entrypoint": None, "NetworkDisabled": False,
+    "MacAddress": "", "OnBuild": None, "Labels": {}, "StopSignal": "", "StopTimeout": None, "Shell": None,
 }  # fmt: skip
+"""In Docker's order: templates print it."""
 _SHOWN_WHEN_SET = (
     "ExposedPorts", "ArgsEscaped", "NetworkDisabled", "MacAddress", "StopSignal", "Shell", "Healthcheck",
 )  # fmt: skip
@@ -94,6 +96,8 @@ def _config(row: ContainerRow) -> Any:
     for key in _SHOWN_WHEN_SET:
         if not config.get(key):
             config.pop(key, None)
+    if config["StopTimeout"] is None:
+        del config["StopTimeout"]
     if "Healthcheck" in config:
         config["Healthcheck"] = {k: v for k, v in config["Healthcheck"].items() if v}
     return config

@@ -16,6 +16,8 @@ def settle_mac(config: dict[str, Any], hc: dict[str, Any], wishes: dict[str, dic
     After: networks and their mode are settled. Raises: InvalidArgument.
     """
     name = str(hc["NetworkMode"])
+    if name == "host" and config.pop("MacAddress", None) and not (wishes.get(name) or {}).get("MacAddress"):
+        return  # nothing of its own there
     mine = wishes.get(name) or next(iter(wishes.values()), {})
     mac = str(mine.get("MacAddress") or config.get("MacAddress") or "")
     if not mac or name.startswith("container:"):
