@@ -58,6 +58,8 @@ def typed(value: Any, name: str = "", *, top: bool = True) -> Any:
     missing = {key: empty for key, empty in OMITTED.get("" if top else name or "-", {}).items() if key not in found}
     found.update(missing)
     found.omitted = frozenset(missing)
+    if name == "IPAM" and found.get("Config") is NIL:
+        found["Config"] = NilList()
     return found
 
 

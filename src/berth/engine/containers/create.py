@@ -20,9 +20,9 @@ from berth.engine.containers.checks.modes import name_network_owner
 from berth.engine.containers.deps import Deps, log, publish
 from berth.engine.containers.endpoints import settle_networks
 from berth.engine.containers.links import check_links, remember_links
-from berth.engine.containers.mount_points import plan_mounts
+from berth.engine.containers.mount_points import check_specs, plan_mounts
 from berth.engine.containers.mounting import claim_volumes, inherited_mounts, make_mount
-from berth.engine.containers.options import check_config, check_host_config, fill_defaults, storage_size
+from berth.engine.containers.options import check_config, check_drivers, check_host_config, fill_defaults, storage_size
 from berth.engine.containers.record import Container, ContainerRow, encode_row
 from berth.engine.images.record import ImageRecord
 from berth.spec import messages
@@ -43,10 +43,12 @@ async def create(deps: Deps, body: dict[str, Any], name: str | None, platform: s
     if not image_ref:
         raise InvalidArgument("no image specified: the create body's Image is empty")
     warnings = check_host_config(deps, config, host_config)
+    check_specs(host_config)
     image = await deps.images.resolve(image_ref, platform)
     check_platform(image, image_ref, platform)
     merge_image(config, image.config)
     check_config(config)
+    check_drivers(deps, host_config)
     path, args = command_of(config)
     fill_defaults(deps, config, host_config)
     name_network_owner(deps.containers.find, host_config)

@@ -62,6 +62,16 @@ def plan_mounts(
     return list(planned.values())
 
 
+def check_specs(host_config: dict[str, Any]) -> None:
+    """What is wrong in ``Mounts`` and ``Tmpfs`` by itself. Raises: InvalidArgument in Docker's words."""
+    from berth.engine.containers.mount_specs import plan_spec
+
+    for place in host_config.get("Tmpfs") or {}:
+        _tmpfs_place(place)
+    for spec in host_config.get("Mounts") or []:
+        plan_spec(spec)
+
+
 def plan_bind(text: str, driver: str = "") -> PlannedMount:
     """``source:destination[:mode]`` or ``destination`` alone."""
     parts = text.split(":")

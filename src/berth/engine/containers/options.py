@@ -52,10 +52,14 @@ def check_host_config(deps: Deps, config: dict[str, Any], hc: dict[str, Any], *,
         warnings.append("Published ports are discarded when using host network mode")
     deps.runtimes.program(str(hc.get("Runtime") or ""))
     check_parent(deps.settings, str(hc.get("CgroupParent") or ""))
+    return warnings
+
+
+def check_drivers(deps: Deps, hc: dict[str, Any]) -> None:
+    """What Docker looks at once it has the image. Raises: InvalidArgument."""
     parse_security_opts(hc.get("SecurityOpt") or [], bool(hc.get("Privileged")))
     check_log_config(hc.get("LogConfig") or {})
     storage_size(deps, hc)
-    return warnings
 
 
 def check_config(config: dict[str, Any]) -> None:
