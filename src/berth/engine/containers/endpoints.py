@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from berth.base.errors import InvalidArgument, NotFound
+from berth.base.errors import Forbidden, InvalidArgument, NotFound
 from berth.engine.containers.record import Container
 from berth.engine.containers.runtime_spec import hostname_of
 from berth.networks import endpoints as ep
@@ -64,9 +64,12 @@ def member_of(container: Container) -> ep.Member:
 async def allocate(deps: Deps, container: Container, made: list[Endpoint]) -> None:
     """An endpoint a network into ``made``, which the caller releases whatever happens. Memory only, but for shared networks.
 
-    Raises: NotFound (a network is gone), Conflict, ResourceExhausted, InvalidArgument, Unavailable (the cluster store is away).
+    Raises: NotFound (a network is gone), Forbidden (the host's network beside another), Conflict, ResourceExhausted,
+    InvalidArgument, Unavailable (the cluster store is away).
     """
     member = member_of(container)
+    if "host" in container.row.endpoints and container.network_mode != "host":
+        raise Forbidden("container cannot be disconnected from host network or connected to host network")
     for name, asked in container.row.endpoints.items():
         if (asked.get("IPAMConfig") or {}).get("LinkLocalIPs"):
             raise InvalidArgument(
