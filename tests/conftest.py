@@ -6,12 +6,15 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 
 from harness import reference, users
 from harness.daemon import Daemon
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # programs under test start from cached bytecode, as a user's do
+hypothesis.settings.register_profile("whole", deadline=None)  # a busy machine is no mistake of what is drawn
+hypothesis.settings.load_profile("whole")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

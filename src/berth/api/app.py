@@ -93,6 +93,8 @@ class App:
             if not request.protocol.local:
                 _refuse_browsers(request)
             _take_version(request)
+            if request.has_nul:
+                raise InvalidArgument("invalid query: it contains a NUL character")
             route = self._find(request)
             if route is None:
                 request.respond_json(404, {"message": messages.page_not_found()})

@@ -247,7 +247,8 @@ def _host_config(flags: Flags, bindings: dict[str, list[dict[str, str]]], binds:
     hc: dict[str, Any] = {
         "Binds": binds or None, "NetworkMode": network_flags.network_mode(flags), "PortBindings": bindings,
         "RestartPolicy": run_values.restart(flags.text("restart")), "AutoRemove": flags.on("rm"),
-        "CapAdd": flags.list_("cap-add") or None, "CapDrop": flags.list_("cap-drop") or None,
+        "CapAdd": run_values.capabilities(flags.list_("cap-add")),
+        "CapDrop": run_values.capabilities(flags.list_("cap-drop")),
         "Dns": flags.list_("dns"), "DnsOptions": flags.list_("dns-option"), "DnsSearch": flags.list_("dns-search"),
         "ExtraHosts": [run_values.extra_host(text) for text in flags.list_("add-host")] or None,
         "GroupAdd": flags.list_("group-add") or None, "IpcMode": flags.text("ipc"), "PidMode": flags.text("pid"),

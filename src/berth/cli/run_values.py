@@ -254,3 +254,9 @@ def restart(text: str) -> dict[str, Any]:
     if colon and not count.removeprefix("-").isdigit():
         raise InvalidArgument("invalid restart policy format: maximum retry count must be an integer")
     return {"Name": name or "no", "MaximumRetryCount": int(count or 0)}
+
+
+def capabilities(given: list[str]) -> list[str] | None:
+    """Each once, in order and with its prefix; ``ALL`` is all that is said. The engine judges the names."""
+    names = {name if name == "ALL" or name.startswith("CAP_") else f"CAP_{name}" for name in map(str.upper, given)}
+    return ["ALL"] if "ALL" in names else sorted(names) or None

@@ -70,6 +70,11 @@ class Request:
                 self._query.setdefault(key, value)
         return self._query
 
+    @property
+    def has_nul(self) -> bool:
+        """Whether a query parameter holds what no system call takes."""
+        return "%00" in self._raw_query
+
     def query_pairs(self) -> list[tuple[str, str]]:
         return parse_qsl(self._raw_query, keep_blank_values=True)
 
