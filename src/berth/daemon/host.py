@@ -36,6 +36,7 @@ def prepare_roots(layout: Layout) -> None:
             (layout.netd, 0o700), (layout.networks, 0o700),
         ):  # fmt: skip
             os.makedirs(path, mode, exist_ok=True)
+        files.spread_below(layout.containers)
     except OSError as err:
         raise from_oserror(err, "prepare the daemon's folders") from err
 

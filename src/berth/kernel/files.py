@@ -6,7 +6,9 @@ that the container controls never leads outside.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import fcntl
 import os
 import stat
 import struct
@@ -18,6 +20,8 @@ RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_IN_ROOT = 0x10
 
 PROC_SUPER_MAGIC = 0x9FA0
+_GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602  # FS_IOC_GETFLAGS, FS_IOC_SETFLAGS
+TOP_DIRECTORY = 0x20000  # FS_TOPDIR_FL
 _EAGAIN_TRIES = 32
 _O_TMPFILE = getattr(os, "O_TMPFILE", 0)
 
@@ -45,6 +49,24 @@ def syncfs(path: str) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         call("syncfs", fd, path=path)
+    finally:
+        os.close(fd)
+
+
+def spread_below(path: str) -> None:
+    """Tell the file system that the directories in this one have nothing to do with each other, if it has a word for that.
+
+    ext4 gives an inode that was deleted in the last minute to nobody, and looks at all of them, one by one, each time that it
+    makes one beside them. With this each of the directories begins in a group of blocks of its own.
+
+    Spec: chattr(1), T.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            (flags,) = struct.unpack("I", fcntl.ioctl(fd, _GET_FLAGS, bytes(4)))
+            if not flags & TOP_DIRECTORY:
+                fcntl.ioctl(fd, _SET_FLAGS, struct.pack("I", flags | TOP_DIRECTORY))
     finally:
         os.close(fd)
 

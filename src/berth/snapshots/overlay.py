@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from berth.base import failpoints
 from berth.base.errors import AlreadyExists, DataLoss, NotFound, from_oserror
 from berth.kernel import project_quota
-from berth.kernel.files import syncfs
+from berth.kernel.files import spread_below, syncfs
 from berth.snapshots import rows
 from berth.snapshots.changes import Change, find_changes
 from berth.snapshots.init_layer import ensure_init_layer
@@ -71,6 +71,7 @@ class Snapshots:
     def open(self) -> None:
         """Read the table, take away directories that no row names, make the init layer (blocking)."""
         os.makedirs(self._root, mode=0o710, exist_ok=True)
+        spread_below(self._root)
         self.quotas = project_quota.supported(self._root)
         ensure_init_layer(self._init)
         self._layers, self._actives = self._db.read_sync(rows.read_rows)

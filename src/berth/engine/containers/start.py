@@ -77,7 +77,8 @@ async def start_locked(deps: Deps, container: Container) -> None:
     container.exited.clear()
     container.log_finished.clear()
     try:
-        await _launch(deps, container)
+        with deps.pool.start_under_way():
+            await _launch(deps, container)
     except asyncio.CancelledError:
         raise
     except BerthError as err:
