@@ -138,7 +138,7 @@ def fulfil(wanted: list[Wanted], first: int) -> list[Published]:
 def test_a_change_of_ports_keeps_what_it_can_and_is_settled_then(before: list[Wanted], after: list[Wanted]) -> None:
     published = fulfil(merge_runs(before), 40000)
     change = plan_change(after, published)
-    places = {(p.proto, p.container_port, p.host_ip, p.host_port) for p in published}
+    places = {(p.proto, p.container_port + n, p.host_ip, p.host_port + n) for p in published for n in range(p.count)}
     for port in change.keep:
         for n in range(port.count):
             assert (port.proto, port.container_port + n, port.host_ip, port.host_port + n) in places

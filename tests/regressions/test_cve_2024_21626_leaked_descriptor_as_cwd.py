@@ -35,8 +35,8 @@ def where(engine: Daemon, path: str) -> str:
 
 def test_workdir(engine: Daemon) -> None:
     for number in (*range(24), 63, 127, HIGHEST):
-        for path in (f"/proc/self/fd/{number}", f"/proc/self/fd/{number}/../../.."):
-            assert where(engine, path) == "", path
+        assert where(engine, f"/proc/self/fd/{number}") == "", number
+    assert where(engine, "/proc/self/fd/8/../../..") == "/proc", "the path is cleaned as text, no link is followed"
     assert where(engine, "/proc/1/root") == ""
     assert where(engine, "/proc/self/cwd") == ""
 
