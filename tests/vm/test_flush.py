@@ -6,7 +6,6 @@ Between a flush and that moment nothing of ours is in force, published ports and
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,17 +17,9 @@ pytestmark = [pytest.mark.vm, pytest.mark.root]
 HOST, NEIGHBOUR = Lan.HOST, Lan.NEIGHBOUR
 
 
-@pytest.fixture(scope="module")
-def lan() -> Iterator[Lan]:
+@pytest.fixture(scope="module", autouse=True)
+def old_kernel() -> None:
     assert tuple(int(n) for n in os.uname().release.split(".")[:2]) < (6, 9), "the guest's kernel is an older one"
-    with Lan() as made:
-        yield made
-
-
-@pytest.fixture
-def engine(lan: Lan) -> Iterator[RoomDaemon]:
-    yield lan.daemon
-    lan.daemon.remove_all()
 
 
 def table(lan: Lan) -> str:

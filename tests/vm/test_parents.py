@@ -13,19 +13,6 @@ from harness.rooms import Lan, RoomDaemon
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
 
-@pytest.fixture(scope="module")
-def lan() -> Iterator[Lan]:
-    with Lan() as made:
-        yield made
-
-
-@pytest.fixture
-def engine(lan: Lan) -> Iterator[RoomDaemon]:
-    yield lan.daemon
-    lan.daemon.end_servers()
-    lan.daemon.remove_all()
-
-
 def links(lan: Lan) -> set[str]:
     return {line.split(": ")[1].split("@")[0] for line in lan.host.run("ip", "-o", "link").splitlines()}
 

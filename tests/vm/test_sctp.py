@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -24,18 +23,6 @@ try:
 except OSError as err:
     print(err.strerror)
 """
-
-
-@pytest.fixture(scope="module")
-def lan() -> Iterator[Lan]:
-    with Lan() as made:
-        yield made
-
-
-@pytest.fixture
-def engine(lan: Lan) -> Iterator[RoomDaemon]:
-    yield lan.daemon
-    lan.daemon.remove_all()
 
 
 def asks(lan: Lan, address: str, port: int) -> str:

@@ -18,7 +18,7 @@ from berth.engine import dockremap
 from berth.engine.containers.cgroup_place import is_slice
 from berth.engine.containers.runtime_spec import MASKED_PATHS, HostFacts, parse_security_opts
 from berth.engine.userns import IdMap, id_map_of
-from berth.kernel import files, idmap, idmapped_overlay, lsm, mount
+from berth.kernel import files, idmap, idmapped_overlay, lsm, mount, mountinfo
 
 log = logging.getLogger("berth.daemon")
 
@@ -56,8 +56,7 @@ def leave_run_root(layout: Layout) -> None:
     """Take our tmpfs away when no shim has its socket there any more. After: the sockets and the pid file are gone."""
     if os.listdir(layout.shims):
         return
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-        ours = any(line.split()[4] == layout.run_root and f" - tmpfs {_SOURCE} " in line for line in table)
+    ours = any((m.place, m.fstype, m.source) == (layout.run_root, "tmpfs", _SOURCE) for m in mountinfo.read())
     if ours:
         mount.umount2(layout.run_root, mount.MNT_DETACH)
 

@@ -172,8 +172,12 @@ class Engine:
 
 
 def _storage_size(settings: Settings) -> int:
-    given = dict(option.split("=", 1) for option in settings["storage-opt"])
-    return parse_bytes(given.get("overlay2.size", "0"), "--storage-opt overlay2.size")
+    size = 0
+    for option in settings["storage-opt"]:
+        key, _, value = option.partition("=")
+        if key.lower() == "overlay2.size":
+            size = parse_bytes(value, "--storage-opt overlay2.size")
+    return size
 
 
 def check(settings: Settings) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import berth
 from berth.base.clock import now_ns, rfc3339
 from berth.engine.containers.deps import Deps
+from berth.kernel import mountinfo
 from berth.spec.api.system import EventMessage, SystemInfo, SystemVersion
 
 API_VERSION = "1.51"
@@ -145,14 +146,8 @@ def _os_name() -> str:
 
 
 def _filesystem(path: str) -> str:
-    """The type of the filesystem below ``path``, from /proc/self/mountinfo."""
-    best, kind = "", "unknown"
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            left, _, right = line.partition(" - ")
-            where = left.split()[4]
-            if (path == where or path.startswith(where.rstrip("/") + "/")) and len(where) >= len(best):
-                best, kind = where, right.split()[0]
+    """The type of the filesystem that ``path`` is on, in Docker's words."""
+    kind = mountinfo.under(path).fstype
     return {"ext2/ext3": "extfs", "ext4": "extfs"}.get(kind, kind)
 
 

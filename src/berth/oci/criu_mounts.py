@@ -7,48 +7,22 @@ over a masked file, a control group's directory) cannot be made anew by CRIU. Bo
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from berth.kernel import cgroups
+from berth.kernel import cgroups, mountinfo
 from berth.kernel.files import ensure_in_root
 from berth.oci import mounts, namespaces
 from berth.oci.stage import DEVICES
 
 _CGROUP_TYPES = ("cgroup", "cgroup2")
-_OCTAL = re.compile(r"\\([0-7]{3})")
-
-
-class Standing(NamedTuple):
-    """A line of mountinfo: where it stands, of which filesystem (``device``) and what part of it (``root``)."""
-
-    place: str
-    device: str
-    root: str
-    fstype: str
-
-
-def standing(pid: int | str) -> list[Standing]:
-    """The mounts that a process sees. Raises: OSError."""
-    found = []
-    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            left, _, right = line.partition(" - ")
-            words = left.split(" ")
-            found.append(Standing(_plain(words[4]), words[2], _plain(words[3]), right.split(" ", 1)[0]))
-    return found
-
-
-def _plain(text: str) -> str:
-    return _OCTAL.sub(lambda found: chr(int(found[1], 8)), text)
 
 
 def outside(pid: int, spec: Mapping[str, Any]) -> list[str]:
     """The places of what comes from outside. Raises: OSError, InvalidArgument."""
     entries = mounts.entries_of(spec)
     own_groups = "cgroup" in namespaces.kinds(spec)
-    here = [m for m in standing(pid) if m.place != "/"]
+    here = [m for m in mountinfo.read(pid) if m.place != "/"]
     whole = {m.device for m in here if m.root == "/"}
     found = []
     for mount in here:
@@ -89,7 +63,7 @@ def _of_bind(entry: mounts.Entry) -> Iterator[tuple[str, str]]:
     yield entry.place, entry.source
     if entry.recursive:
         below = entry.source.rstrip("/") + "/"
-        for mount in standing("self"):
+        for mount in mountinfo.read():
             if mount.place.startswith(below):
                 yield f"{entry.place}/{mount.place.removeprefix(below)}", mount.place
 

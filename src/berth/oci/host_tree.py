@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from berth.kernel import mount as m
+from berth.kernel import mountinfo
+from berth.kernel.mountinfo import is_within
 
 SYSTEM = ("/proc", "/sys", "/dev", "/run")
 
@@ -24,37 +26,20 @@ class Kept(NamedTuple):
         if point == "/":
             return True
         return not point.startswith(self.but + "/") and any(
-            _within(point, place) or _within(place, point) for place in self.places
+            is_within(point, place) or is_within(place, point) for place in self.places
         )
 
 
 def is_private(place: str = "/") -> bool:
     """Whether an umount there stays in its own mount namespace."""
-    return any(point == place and not tags for point, tags in _mounts())
+    return any(mount.place == place and not mount.tags for mount in mountinfo.read())
 
 
 def let_go(kept: Kept) -> None:
     """Detach what no umount of the host's would reach. After: the mount namespace is our own, a slave of the host's."""
-    for point, tags in _mounts():
-        if not tags and not kept.keeps(point):
+    for mount in mountinfo.read():
+        if not mount.tags and not kept.keeps(mount.place):
             try:
-                m.umount2(point, m.MNT_DETACH | m.UMOUNT_NOFOLLOW)
+                m.umount2(mount.place, m.MNT_DETACH | m.UMOUNT_NOFOLLOW)
             except OSError:
                 pass  # gone with what it stood on
-
-
-def _mounts() -> list[tuple[str, list[str]]]:
-    """(mount point, propagation's tags) of this mount namespace."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-        rows = [line.partition(" - ")[0].split(" ") for line in table]
-    return [(_plain(row[4]), row[6:]) for row in rows]
-
-
-def _plain(field: str) -> str:
-    """Octal escapes read; without ``re``, which a zygote does not carry."""
-    head, *rest = field.split("\\")
-    return head + "".join(chr(int(part[:3], 8)) + part[3:] for part in rest)
-
-
-def _within(place: str, folder: str) -> bool:
-    return place == folder or place.startswith(folder + "/")

@@ -14,11 +14,11 @@ import asyncio
 import errno
 import logging
 import os
-import re
 
 from berth.base.errors import BerthError, Internal, Unsupported
 from berth.base.locks import KeyedLocks
 from berth.kernel import mount as m
+from berth.kernel import mountinfo
 from berth.volumes.options import MountPlan, plan_mount
 
 log = logging.getLogger("berth.volumes")
@@ -74,12 +74,7 @@ def unmount(path: str) -> None:
 
 def is_mounted(path: str) -> bool:
     real = os.path.realpath(path)
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-        return any(_plain(line.split(" ", 5)[4]) == real for line in table)
-
-
-def _plain(field: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), field)
+    return any(mount.place == real for mount in mountinfo.read())
 
 
 def _mount(path: str, options: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from berth.base.errors import from_oserror
 from berth.base.undo import Undo
-from berth.kernel import cgroups
+from berth.kernel import cgroups, mountinfo
 from berth.kernel import mount as m
 from berth.kernel import process as p
 from berth.oci import mounts
@@ -31,10 +31,9 @@ def _hide_second_tree() -> None:
     hierarchies = cgroups.detect()
     if hierarchies.version != 1:
         return
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        trees = [line.split()[4] for line in file if " - cgroup2 " in line]
-    for path in trees:
-        m.umount2(path, m.MNT_DETACH)
+    for mount in mountinfo.read():
+        if mount.fstype == "cgroup2":
+            m.umount2(mount.place, m.MNT_DETACH)
 
 
 def place_root(spec: Mapping[str, Any], rootfs: OverlayRootfs | None, folder: str, undo: Undo) -> str:
