@@ -145,7 +145,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("userland-proxy-path", "userland-proxy-path", "str", "", "Path to the userland proxy binary",
             reason="there is no proxy program: netd serves what the kernel cannot publish"),
     Setting("authorization-plugin", "authorization-plugins", "list", [], "Authorization plugins to load",
-            reason="this engine loads no plugins"),
+            reason="no plugin is asked whether a request may pass: TLS client certificates and the socket's group say who may"),
     Setting("metrics-addr", "metrics-addr", "str", "", "Address and port to serve the metrics api on", reason=_NOT_YET),
     Setting("selinux-enabled", "selinux-enabled", "bool", False, "Enable selinux support", reason=_NOT_YET, accepts=(False,)),
     Setting("cdi-spec-dir", "cdi-spec-dirs", "list", [], "CDI specification directories to use", reason=_NOT_YET),
