@@ -114,7 +114,8 @@ def test_proxies_are_an_object_of_the_file(tmp_path: Path) -> None:
 def test_what_is_not_supported_is_named_with_the_reason(tmp_path: Path) -> None:
     path = write(tmp_path, **{"authorization-plugins": ["x"]})
     assert refusal("--config-file", path) == (
-        f"authorization-plugins in {path}: [x] is not supported: this engine loads no plugins"
+        f"authorization-plugins in {path}: [x] is not supported: no plugin is asked whether a request may pass: "
+        "TLS client certificates and the socket's group say who may"
     )
     assert refusal("--iptables=false").startswith("--iptables: false is not supported: ")
     assert load(["--iptables=true", "--exec-opt", "native.cgroupdriver=cgroupfs"])["iptables"] is True
